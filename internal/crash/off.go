@@ -1,0 +1,9 @@
+//go:build !crash
+
+package crash
+
+// Enabled says whether this build can be told to die.
+const Enabled = false
+
+// Point runs effect.
+func Point(_ string, effect func() error) error { return effect() }

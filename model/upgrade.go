@@ -1,0 +1,138 @@
+package model
+
+import "time"
+
+// Archive names one upgrade archive: its bytes by digest and what they hold.
+type Archive struct {
+	Digest  string `json:"digest"` // lower-case hex of SHA-256, without "sha256:"
+	Size    int64  `json:"size"`
+	Version string `json:"version"`
+	// Images maps a platform (linux/amd64) to sha256:<hex> of its theseusd.
+	Images map[string]string `json:"images"`
+}
+
+// Staging is the record of an archive on its way to every member.
+type Staging struct {
+	Archive  Archive         `json:"archive"`
+	ID       string          `json:"id"`
+	Receiver string          `json:"receiver"` // the member it was uploaded to
+	Uploader string          `json:"uploader"` // who uploaded it
+	Started  string          `json:"started"`  // RFC 3339
+	Renewed  int             `json:"renewed"`  // counts the receiver's renewals of the lease
+	Sealed   bool            `json:"sealed"`   // every chunk is in the log
+	Answers  map[string]Vote `json:"answers"`  // by member id: is there room?
+	Attests  map[string]Vote `json:"attests"`  // by member id: is my own copy good?
+}
+
+// Vote is one member's answer; no reasons means yes.
+type Vote struct {
+	Incarnation string   `json:"incarnation"`
+	Reasons     []string `json:"reasons,omitempty"`
+}
+
+// Phase is where an upgrade as a whole stands.
+type Phase string
+
+const (
+	Staged    Phase = "staged"
+	Checking  Phase = "checking"
+	Rolling   Phase = "rolling"
+	Verifying Phase = "verifying"
+	Finished  Phase = "finished"
+	Failed    Phase = "failed"
+)
+
+// Status is the one public word for p: staged, working, finished or failed.
+func (p Phase) Status() string {
+	switch p {
+	case Staged, Finished, Failed:
+		return string(p)
+	}
+	return "working"
+}
+
+// Step is where one member stands in the upgrade.
+type Step string
+
+const (
+	Waiting   Step = "waiting"
+	Claimed   Step = "claimed"
+	Draining  Step = "draining"
+	Leaving   Step = "leaving" // the last word a member can write before raft closes
+	Probation Step = "probation"
+	Done      Step = "done"
+	Skipped   Step = "skipped" // already ran the target
+	Broken    Step = "failed"  // did not come back, or gave up
+	Reverted  Step = "reverted"
+)
+
+// Options are what an operator may say when an upgrade is run.
+type Options struct {
+	Deadline  time.Duration `json:"deadline"`  // for a member's whole turn
+	Probation time.Duration `json:"probation"` // how long a new member must stay well
+}
+
+// Upgrade is the record that is the upgrade: there is no other memory of it.
+type Upgrade struct {
+	ID      string  `json:"id"`
+	Archive Archive `json:"archive"`
+	From    string  `json:"from"` // cluster version when staged
+	Phase   Phase   `json:"phase"`
+	Stop    bool    `json:"stop"` // asked to end after the step under way
+	By      string  `json:"by"`   // who staged it
+	Runs    int     `json:"runs"` // times it was started
+	Options Options `json:"options"`
+
+	Members []Progress `json:"members"`        // every member of the plan
+	Turn    *Turn      `json:"turn,omitempty"` // the one lease on being out of service
+	Wait    Wait       `json:"wait"`
+
+	Transcript []string `json:"transcript"`
+	Final      string   `json:"final"`
+	Completed  bool     `json:"completed"`
+	Since      string   `json:"since"` // RFC 3339: of the phase
+}
+
+// Progress is one member's way through the upgrade.
+type Progress struct {
+	ID       string `json:"id"`
+	Step     Step   `json:"step"`
+	Attempt  int    `json:"attempt"`  // counts on over all runs
+	Before   int    `json:"before"`   // attempts made before this run
+	Boot     string `json:"boot"`     // the process that took the step
+	Reason   string `json:"reason"`   // why it stands where it stands
+	Since    string `json:"since"`    // RFC 3339, for people
+	From     string `json:"from"`     // version and
+	Image    string `json:"image"`    // image it ran when the upgrade was staged
+	Verified bool   `json:"verified"` // wrote and read through itself on the new image
+
+	// Checked is the run (Upgrade.Runs) whose trial run this member passed or failed.
+	Checked  int      `json:"checked"`
+	Findings []string `json:"findings,omitempty"`
+}
+
+// Turn is the lease on being out of service. There is one, so that two members
+// out at once cannot be written down.
+type Turn struct {
+	Member  string `json:"member"`
+	Attempt int    `json:"attempt"`
+	Claimed bool   `json:"claimed"`
+	Boot    string `json:"boot"` // the process that claimed it
+}
+
+// Wait is the part of a wait that has been lived through under any leader: a
+// successor goes on from here on its own monotonic clock.
+type Wait struct {
+	For    string        `json:"for"` // what is waited for, as the machine names it
+	Passed time.Duration `json:"passed"`
+}
+
+// Progress of member id, or nil.
+func (u *Upgrade) Member(id string) *Progress {
+	for i := range u.Members {
+		if u.Members[i].ID == id {
+			return &u.Members[i]
+		}
+	}
+	return nil
+}

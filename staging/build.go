@@ -1,0 +1,167 @@
+package staging
+
+import (
+	"archive/zip"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// Recipe is what a package is built from.
+type Recipe struct {
+	// Version with or without v; it may stand in Extra instead.
+	Version string
+	// Bins maps a platform (linux/amd64) to the directory that holds its theseusd,
+	// and its theseus if the package is to bring it.
+	Bins map[string]string
+	// Extra is a manifest whose fields come besides. None may say otherwise than
+	// Version and Bins.
+	Extra []byte
+	// Key signs the package; without one it is not signed.
+	Key *Key
+}
+
+// Build writes a package. Equal input makes equal bytes.
+func Build(w io.Writer, r Recipe) error {
+	m, err := r.manifest()
+	if err != nil {
+		return err
+	}
+	b := builder{zip: zip.NewWriter(w), sums: sums{}}
+	if err := b.add(manifestName, 0o644, exactly(m.format())); err != nil {
+		return err
+	}
+	for _, platform := range m.Platforms {
+		if err := b.programs(platform, r.Bins[platform]); err != nil {
+			return err
+		}
+	}
+	if err := b.seal(r.Key, m.Version); err != nil {
+		return err
+	}
+	return b.zip.Close()
+}
+
+// BuildFile builds a package into the file path, whole or not at all.
+func BuildFile(path string, r Recipe) error {
+	err := writeFile(path, 0o644, func(w io.Writer) error { return Build(w, r) })
+	if err != nil && model.KindOf(err) == "" {
+		return fmt.Errorf("build %s: %w", path, err)
+	}
+	return err
+}
+
+// manifest puts the recipe and its extra fields together.
+func (r Recipe) manifest() (Manifest, error) {
+	m := Manifest{Name: Product, Version: strings.TrimPrefix(r.Version, "v")}
+	for platform := range r.Bins {
+		m.Platforms = append(m.Platforms, platform)
+	}
+	slices.Sort(m.Platforms)
+	if len(r.Extra) > 0 {
+		extra, err := decodeManifest(r.Extra)
+		if err != nil {
+			return m, err
+		}
+		if err := m.join(extra); err != nil {
+			return m, err
+		}
+	}
+	return m, m.check()
+}
+
+// join takes from extra what m lacks.
+func (m *Manifest) join(extra Manifest) error {
+	if m.Version == "" {
+		m.Version = extra.Version
+	}
+	for _, field := range []struct{ name, own, extra string }{
+		{"name", m.Name, extra.Name},
+		{"version", m.Version, extra.Version},
+		{"platforms", strings.Join(m.Platforms, ","), strings.Join(extra.Platforms, ",")},
+	} {
+		if field.extra != "" && field.extra != field.own {
+			return refused("the extra manifest's field %q is %q, but the package is built with %q: make them agree", field.name, field.extra, field.own)
+		}
+	}
+	return nil
+}
+
+// builder writes the files of a package and remembers their digests.
+type builder struct {
+	zip  *zip.Writer
+	sums sums
+}
+
+// programs adds the daemon and, if dir has it, the command line.
+func (b builder) programs(platform, dir string) error {
+	if err := b.program(daemonName(platform), filepath.Join(dir, "theseusd")); err != nil {
+		return err
+	}
+	err := b.program(cliName(platform), filepath.Join(dir, "theseus"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (b builder) program(name, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("build the package: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("build the package: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return model.Problemf(model.Refused, "build the package: %s is not a file with a program in it", path)
+	}
+	return b.add(name, 0o755, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+}
+
+// add writes one file. It is stored, not deflated: what every member extracts
+// and hashes is read as fast as the disk gives it, see the benchmark. The
+// time is the earliest that zip knows, so that equal input makes equal bytes.
+func (b builder) add(name string, mode fs.FileMode, fill func(io.Writer) error) error {
+	h := zip.FileHeader{Name: name, Method: zip.Store, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	h.SetMode(mode)
+	w, err := b.zip.CreateHeader(&h)
+	if err != nil {
+		return fmt.Errorf("build the package: %s: %w", name, err)
+	}
+	sum := sha256.New()
+	if err := fill(io.MultiWriter(w, sum)); err != nil {
+		return fmt.Errorf("build the package: %s: %w", name, err)
+	}
+	b.sums[name] = digest(sum.Sum(nil))
+	return nil
+}
+
+// seal adds the sums and, with a key, its signature over them.
+func (b builder) seal(key *Key, version string) error {
+	text := b.sums.format()
+	if err := b.add(sumsName, 0o644, exactly(text)); err != nil {
+		return err
+	}
+	if key == nil {
+		return nil
+	}
+	return b.add(signatureName, 0o644, exactly(key.sign(text, comment(version))))
+}
+
+// comment is what a signature says of a package, signed with it.
+func comment(version string) string { return Product + " " + version }

@@ -1,0 +1,82 @@
+package staging
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// Whatever comes in: it is refused with a problem, or it holds what it states.
+func FuzzPackage(f *testing.F) {
+	key, trust := newKey(f)
+	trust.AllowUnsigned = true
+	f.Add(good(nil).bytes(f))
+	f.Add(good(&key).bytes(f))
+	f.Add(pack(f, nil))
+	limits := Limits{Size: 1 << 20, Entries: 50, Ratio: 20}
+	f.Fuzz(func(t *testing.T, archive []byte) {
+		facts, err := verify(t, archive, limits, trust)
+		if err != nil {
+			if model.KindOf(err) == "" {
+				t.Fatalf("no problem: %v", err)
+			}
+			return
+		}
+		p, err := Open(bytes.NewReader(archive), int64(len(archive)), limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for platform, image := range facts.Images {
+			r, size, err := p.Binary(platform)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(r)
+			if err != nil || int64(len(body)) != size || imageOf(string(body)) != image {
+				t.Fatalf("%s: %d bytes, stated %d, %v", platform, len(body), size, err)
+			}
+		}
+	})
+}
+
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(goodManifest))
+	f.Add([]byte("name: &a [*a]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m, err := parseManifest(text)
+		if err != nil {
+			var p *model.Problem
+			if !errors.As(err, &p) || p.Kind != model.Refused {
+				t.Fatalf("no refusal: %v", err)
+			}
+			return
+		}
+		again, err := parseManifest(m.format())
+		if diff := cmp.Diff(m, again); err != nil || diff != "" {
+			t.Fatalf("written and read again: %v\n%s", err, diff)
+		}
+	})
+}
+
+func FuzzSums(f *testing.F) {
+	f.Add(good(nil).sums.format())
+	f.Add([]byte("\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		all, err := parseSums(text)
+		if err != nil {
+			if model.KindOf(err) != model.Refused {
+				t.Fatalf("no refusal: %v", err)
+			}
+			return
+		}
+		again, err := parseSums(all.format())
+		if diff := cmp.Diff(all, again); err != nil || diff != "" {
+			t.Fatalf("written and read again: %v\n%s", err, diff)
+		}
+	})
+}

@@ -1,0 +1,307 @@
+package staging
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// Each row spoils a good package in one way and says which kind of problem that
+// is and what its message must name.
+func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
+	key, trust := newKey(t)
+	stranger, _ := newKey(t)
+	rows := []struct {
+		what  string
+		spoil func(d *draft)
+		kind  model.Kind
+		names []string
+	}{
+		{"wrong checksum of a stored file", func(d *draft) { d.at("bin/linux/amd64/theseusd").body = "daemon for amd65" },
+			model.Refused, []string{"bin/linux/amd64/theseusd", "checksum"}},
+		{"wrong checksum of a deflated file", func(d *draft) { d.at("bin/linux/arm64/theseusd").body = "daemon for arm65" },
+			model.Refused, []string{"bin/linux/arm64/theseusd", "checksum"}},
+		{"wrong checksum of the manifest", func(d *draft) { d.at(manifestName).body = goodManifest + "# more\n" },
+			model.Refused, []string{manifestName, "checksum"}},
+		{"no signature", func(d *draft) { d.key = nil },
+			model.Refused, []string{"not signed", "theseus package sign", "--allow-unsigned"}},
+		{"signed by an unknown key", func(d *draft) { d.key = &stranger },
+			model.Refused, []string{"not trusted", stranger.ID(), "--trusted-key"}},
+		{"sums changed after signing", func(d *draft) { resign(d, key, "0", "1") },
+			model.Refused, []string{"signature of key", key.ID(), "does not fit"}},
+		{"a signature of nothing known", func(d *draft) {
+			d.key = nil
+			d.tail = []part{{name: signatureName, body: "-----BEGIN PGP SIGNATURE-----\n"}}
+		}, model.Refused, []string{signatureName, "cannot be read"}},
+		{"a signature without end", func(d *draft) {
+			d.key = nil
+			d.tail = []part{{name: signatureName, body: strings.Repeat("x", signatureLimit+1)}}
+		}, model.TooLarge, []string{signatureName}},
+
+		{"no sums", func(d *draft) { d.bare = true },
+			model.Refused, []string{"no sha256sums"}},
+		{"a file that the sums do not cover", func(d *draft) { delete(d.sums, "docs/CHANGES") },
+			model.Refused, []string{"docs/CHANGES", "not in sha256sums"}},
+		{"a file after the signature", func(d *draft) { d.tail = []part{{name: "late", body: "x"}} },
+			model.Refused, []string{"late", "not in sha256sums"}},
+		{"sums of a file that is not there", func(d *draft) { d.sums["gone"] = digest{} },
+			model.Refused, []string{"gone", "does not hold"}},
+		{"sums that name a file twice", func(d *draft) { d.text = new(string(d.sums.format()) + string(d.sums.format())) },
+			model.Refused, []string{"sha256sums, line 6", "second time"}},
+		{"sums that name themselves", func(d *draft) { d.sums[sumsName] = digest{} },
+			model.Refused, []string{"cannot cover"}},
+		{"sums of a path that leads out", func(d *draft) { d.sums["../x"] = digest{} },
+			model.Refused, []string{"../x", ".."}},
+		{"sums of another algorithm", func(d *draft) { d.text = new("d41d8cd98f00b204e9800998ecf8427e  manifest.yaml\n") },
+			model.Refused, []string{"sha256sums, line 1", "64 hex digits"}},
+		{"sums of no hex digits", func(d *draft) { d.text = new(strings.Repeat("g", 64) + "  manifest.yaml\n") },
+			model.Refused, []string{"sha256sums, line 1", "digest"}},
+		{"empty sums", func(d *draft) { d.text = new("") },
+			model.Refused, []string{"sha256sums, line 1"}},
+
+		{"no manifest", func(d *draft) { d.remove(manifestName) },
+			model.Refused, []string{"no manifest.yaml"}},
+		{"a manifest for something else", func(d *draft) { d.replace(manifestName, strings.Replace(goodManifest, "theseus", "argo", 1)) },
+			model.Refused, []string{`"name"`, "argo"}},
+		{"a manifest with a field from the future", func(d *draft) { d.replace(manifestName, goodManifest+"barriers: [1.0.5]\n") },
+			model.Refused, []string{"line 4", `"barriers"`, "does not know"}},
+
+		{"no daemon for a platform of the manifest", func(d *draft) { d.remove("bin/linux/arm64/theseusd") },
+			model.Refused, []string{"bin/linux/arm64/theseusd", "--bin linux/arm64=DIR"}},
+		{"an empty daemon", func(d *draft) { d.replace("bin/linux/arm64/theseusd", "") },
+			model.Refused, []string{"bin/linux/arm64/theseusd", "empty"}},
+		{"a daemon for a platform that the manifest does not name", func(d *draft) { d.add(part{name: "bin/linux/s390x/theseusd", body: "x"}) },
+			model.Refused, []string{"bin/linux/s390x/theseusd", "linux/s390x"}},
+
+		{"a path that leads out", func(d *draft) { d.add(part{name: "bin/../../etc/passwd", body: "x"}) },
+			model.Refused, []string{"bin/../../etc/passwd", ".."}},
+		{"a path that leads out and back", func(d *draft) { d.add(part{name: "bin/../x", body: "x"}) },
+			model.Refused, []string{"bin/../x", ".."}},
+		{"an absolute path", func(d *draft) { d.add(part{name: "/etc/passwd", body: "x"}) },
+			model.Refused, []string{"/etc/passwd", "absolute"}},
+		{"a backslash", func(d *draft) { d.add(part{name: `bin\theseusd`, body: "x"}) },
+			model.Refused, []string{"backslash"}},
+		{"a drive", func(d *draft) { d.add(part{name: "C:/x", body: "x"}) },
+			model.Refused, []string{"C:/x", "drive"}},
+		{"a path in a longer form than needed", func(d *draft) { d.add(part{name: "./x", body: "x"}) },
+			model.Refused, []string{"./x", "shortest"}},
+		{"no name at all", func(d *draft) { d.add(part{name: "", body: "x"}) },
+			model.Refused, []string{"no name"}},
+		{"a name too long", func(d *draft) { d.add(part{name: strings.Repeat("x", nameLimit+1), body: "x"}) },
+			model.Refused, []string{"too long"}},
+		{"a control character in a name", func(d *draft) { d.add(part{name: "a\nb", body: "x"}) },
+			model.Refused, []string{"printable"}},
+		{"a symbolic link", func(d *draft) { d.add(part{name: "link", body: "/etc/passwd", mode: fs.ModeSymlink | 0o777}) },
+			model.Refused, []string{"link"}},
+		{"a symbolic link that ends in a slash", func(d *draft) {
+			d.add(part{name: "linkX", body: "/etc", mode: fs.ModeSymlink | 0o777})
+			d.patch = []string{"linkX", "link/"}
+		}, model.Refused, []string{"link/", "it is a link"}},
+		{"a device", func(d *draft) { d.add(part{name: "null", mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}) },
+			model.Refused, []string{"null", "neither a regular file"}},
+		{"a pipe", func(d *draft) { d.add(part{name: "pipe", mode: fs.ModeNamedPipe | 0o666}) },
+			model.Refused, []string{"pipe", "neither a regular file"}},
+		{"a directory with a name of a file", func(d *draft) { d.add(part{name: "dir", mode: fs.ModeDir | 0o755}) },
+			model.Refused, []string{"dir", "neither a regular file"}},
+		{"a directory with contents", func(d *draft) {
+			d.add(part{name: "dirX", body: "x"})
+			d.patch = []string{"dirX", "dir/"}
+		}, model.Refused, []string{"dir/", "contents"}},
+		{"a name twice", func(d *draft) { d.tail = []part{{name: "docs/CHANGES", body: "it is better now\n"}} },
+			model.Refused, []string{"docs/CHANGES", "side by side"}},
+		{"names that differ by case", func(d *draft) { d.add(part{name: "DOCS/changes", body: "x"}) },
+			model.Refused, []string{"docs/CHANGES", "DOCS/changes", "side by side"}},
+		{"a file where another has its directory", func(d *draft) { d.add(part{name: "docs/CHANGES/more", body: "x"}) },
+			model.Refused, []string{"docs/CHANGES", "docs/CHANGES/more", "side by side"}},
+		{"an encrypted file", func(d *draft) { d.at("docs/CHANGES").lie = func(h *zip.FileHeader) { h.Flags |= 1 } },
+			model.Refused, []string{"docs/CHANGES", "encrypted"}},
+		{"a method of packing that is not known", func(d *draft) { d.at("docs/CHANGES").method = 12 },
+			model.Refused, []string{"docs/CHANGES", "method 12"}},
+
+		{"a file of too high a ratio", func(d *draft) {
+			d.add(part{name: "zeros", body: strings.Repeat("\x00", 2<<20), method: zip.Deflate})
+		},
+			model.TooLarge, []string{"zeros", "100 times"}},
+		{"a file longer than it states", func(d *draft) {
+			d.at("bin/linux/arm64/theseusd").lie = func(h *zip.FileHeader) { h.UncompressedSize64 -= 3 }
+		}, model.Refused, []string{"bin/linux/arm64/theseusd", "damaged"}},
+		{"a file shorter than it states", func(d *draft) {
+			d.at("bin/linux/arm64/theseusd").lie = func(h *zip.FileHeader) { h.UncompressedSize64 += 3 }
+		}, model.Refused, []string{"bin/linux/arm64/theseusd", "damaged"}},
+		{"a size beyond counting", func(d *draft) {
+			d.at("docs/CHANGES").lie = func(h *zip.FileHeader) {
+				h.UncompressedSize64, h.CompressedSize64 = math.MaxUint64-1, math.MaxUint64-1
+			}
+		}, model.Refused, []string{"docs/CHANGES", "size"}},
+		{"files that overlap", func(d *draft) {
+			for i := range d.parts {
+				d.parts[i].lie = func(h *zip.FileHeader) { h.CompressedSize64 += 4000 }
+			}
+		}, model.Refused, []string{"overlap"}},
+		{"a wrong checksum in the zip itself", func(d *draft) {
+			d.at("docs/CHANGES").lie = func(h *zip.FileHeader) { h.CRC32++ }
+		}, model.Refused, []string{"docs/CHANGES", "damaged"}},
+		{"deflated bytes that cannot be", func(d *draft) {
+			d.at("docs/CHANGES").lie = func(h *zip.FileHeader) { h.Method = zip.Deflate }
+		}, model.Refused, []string{"docs/CHANGES", "damaged"}},
+	}
+	for _, r := range rows {
+		t.Run(r.what, func(t *testing.T) {
+			d := good(&key)
+			r.spoil(d)
+			_, err := verify(t, d.bytes(t), DefaultLimits(), trust)
+			checkProblem(t, err, r.kind, r.names...)
+		})
+	}
+}
+
+// resign signs the sums and changes a character of them afterwards.
+func resign(d *draft, key Key, from, to string) {
+	text := string(d.sums.format())
+	d.key = nil
+	d.tail = []part{{name: signatureName, body: string(key.sign([]byte(text), "test"))}}
+	d.text = new(strings.Replace(text, from, to, 1))
+}
+
+func checkProblem(t *testing.T, err error, kind model.Kind, names ...string) {
+	t.Helper()
+	var p *model.Problem
+	if !errors.As(err, &p) || p.Kind != kind {
+		t.Fatalf("got %v (kind %q), want a problem of kind %q", err, model.KindOf(err), kind)
+	}
+	for _, name := range names {
+		if !strings.Contains(p.Error(), name) {
+			t.Errorf("%q does not name %q", p.Error(), name)
+		}
+	}
+	if !strings.Contains(p.Error(), ": ") || strings.Contains(p.Error(), "staging.") {
+		t.Errorf("%q is not for people", p.Error())
+	}
+}
+
+func TestWhatIsNoZipArchiveIsMalformed(t *testing.T) {
+	key, trust := newKey(t)
+	whole := good(&key).bytes(t)
+	rows := []struct {
+		what    string
+		archive []byte
+		names   string
+	}{
+		{"empty", nil, "empty"},
+		{"text", []byte("<html>404 not found</html>"), "not a zip archive"},
+		{"a single byte", []byte("P"), "not a zip archive"},
+		{"gzip", []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00"), "not a zip archive"},
+		{"the program itself", append([]byte("\x7fELF"), whole...), "not a zip archive"},
+		{"a zip archive without files", pack(t, nil), "without files"},
+		{"only the mark", []byte("PK\x03\x04"), "truncated"},
+		{"cut in the middle", whole[:len(whole)/2], "truncated"},
+		{"cut by one byte", whole[:len(whole)-1], "truncated"},
+		{"cut at its beginning", whole[7:], "not a zip archive"},
+	}
+	for _, r := range rows {
+		t.Run(r.what, func(t *testing.T) {
+			_, err := verify(t, r.archive, DefaultLimits(), trust)
+			checkProblem(t, err, model.Malformed, r.names)
+		})
+	}
+}
+
+func TestAPackageCutAnywhereIsNeverTaken(t *testing.T) {
+	key, trust := newKey(t)
+	whole := good(&key).bytes(t)
+	for n := range whole {
+		if _, err := verify(t, whole[:n], DefaultLimits(), trust); model.KindOf(err) == "" {
+			t.Fatalf("cut after %d of %d bytes: %v", n, len(whole), err)
+		}
+	}
+}
+
+// Every byte of the archive is vouched for, or is one that unpacking does not use.
+func TestNoSingleWrongByteChangesWhatAPackageHolds(t *testing.T) {
+	key, trust := newKey(t)
+	whole := good(&key).bytes(t)
+	want, err := verify(t, whole, DefaultLimits(), trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		spoiled := bytes.Clone(whole)
+		spoiled[n] ^= 0x20
+		got, err := verify(t, spoiled, DefaultLimits(), trust)
+		if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("byte %d of %d wrong: taken, with %v instead of %v", n, len(whole), got, want)
+		}
+	}
+}
+
+func TestLimitsHold(t *testing.T) {
+	key, trust := newKey(t)
+	many := good(&key)
+	for i := range 30 {
+		many.add(part{name: fmt.Sprintf("docs/%d", i), body: "x"})
+	}
+	spread := good(&key) // no file is over the ratio, all together are
+	for i := range 8 {
+		spread.add(part{name: fmt.Sprintf("zeros/%d", i), body: strings.Repeat("\x00", 1<<20), method: zip.Deflate})
+	}
+	rows := []struct {
+		what    string
+		archive []byte
+		limits  Limits
+		names   []string
+	}{
+		{"bytes", good(&key).bytes(t), Limits{Size: 100, Entries: 100, Ratio: 100}, []string{"100, the limit"}},
+		{"entries", many.bytes(t), Limits{Size: 1 << 20, Entries: 37, Ratio: 100}, []string{"38 files", "37, the limit"}},
+		{"ratio of all", spread.bytes(t), DefaultLimits(), []string{"100 times"}},
+		{"nothing allowed", good(&key).bytes(t), Limits{}, []string{"0, the limit"}},
+		{"more entries than stated", misstated(t, 5000, 8), Limits{Size: 1 << 30, Entries: 100, Ratio: 100}, []string{"list of its files"}},
+		{"more entries stated than are there", misstated(t, 3, 60000), Limits{Size: 1 << 30, Entries: 100, Ratio: 100}, []string{"60000 files"}},
+	}
+	for _, r := range rows {
+		t.Run(r.what, func(t *testing.T) {
+			_, err := verify(t, r.archive, r.limits, trust)
+			checkProblem(t, err, model.TooLarge, r.names...)
+		})
+	}
+	if _, err := verify(t, many.bytes(t), Limits{Size: 1 << 20, Entries: 38, Ratio: 100}, trust); err != nil {
+		t.Errorf("exactly as many entries as allowed: %v", err)
+	}
+}
+
+// misstated is an archive of n files whose end states another number.
+func misstated(t *testing.T, n int, stated uint16) []byte {
+	var parts []part
+	for i := range n {
+		parts = append(parts, part{name: fmt.Sprintf("%0200d", i)})
+	}
+	archive := pack(t, parts)
+	end := archive[len(archive)-endLength:]
+	binary.LittleEndian.PutUint16(end[8:], stated)
+	binary.LittleEndian.PutUint16(end[10:], stated)
+	return archive
+}
+
+func TestANumberOfEntriesIn64BitsIsReadBeforeRoomIsMadeForThem(t *testing.T) {
+	archive := pack(t, []part{{name: "x"}})
+	start := len(archive) - endLength
+	end64 := make([]byte, 56)
+	copy(end64, endMark64)
+	binary.LittleEndian.PutUint64(end64[32:], 1<<26)
+	locator := make([]byte, locatorLength)
+	copy(locator, locatorMark)
+	binary.LittleEndian.PutUint64(locator[8:], uint64(start))
+	end := bytes.Clone(archive[start:])
+	binary.LittleEndian.PutUint16(end[10:], math.MaxUint16)
+	archive = append(append(append(archive[:start:start], end64...), locator...), end...)
+
+	_, err := verify(t, archive, Limits{Size: 1 << 30, Entries: 1 << 17, Ratio: 100}, Trust{})
+	checkProblem(t, err, model.TooLarge, "67108864 files")
+}

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// ErrGate is returned for a command that the cluster version does not allow yet.
+var ErrGate = errors.New("closed until the upgrade is completed")
+
+// Gate says whether a command may be proposed at a cluster version. The leader
+// asks before it proposes: an older member could not read the entry.
+func Gate(name Op, clusterVersion string) error {
+	row, known := ops()[name]
+	if !known {
+		return fmt.Errorf("command %q: not known to this version", name)
+	}
+	if row.since == first {
+		return nil
+	}
+	at, err := semver.NewVersion(clusterVersion)
+	if err != nil {
+		return fmt.Errorf("cluster version %q: %w", clusterVersion, err)
+	}
+	since, err := semver.NewVersion(row.since)
+	if err != nil {
+		return fmt.Errorf("command %s: since %q: %w", name, row.since, err)
+	}
+	if at.LessThan(since) {
+		return fmt.Errorf("command %s needs cluster version %s, it is %s: %w", name, row.since, clusterVersion, ErrGate)
+	}
+	return nil
+}

@@ -1,0 +1,6 @@
+//go:build !era
+
+package store
+
+// nextOps are the commands that only the next version knows.
+func nextOps() map[Op]op { return nil }

@@ -1,0 +1,114 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Every type of command, who reads what in it, and the cluster version from
+// which it may be proposed. The list is the protocol between versions: it only
+// grows, and docs/protocol.md says when.
+const (
+	OpClusterInit   Op = "cluster.init"
+	OpProbe         Op = "cluster.probe"
+	OpMemberReport  Op = "member.report"
+	OpMemberRemove  Op = "member.remove"
+	OpTokenPut      Op = "token.put"
+	OpTokenPrune    Op = "token.prune"
+	OpProfileCreate Op = "profile.create"
+	OpProfilePut    Op = "profile.put"
+	OpProfileDelete Op = "profile.delete"
+	OpParamSet      Op = "param.set"
+	OpParamRemove   Op = "param.remove"
+
+	OpStageAnnounce Op = "stage.announce"
+	OpStageAnswer   Op = "stage.answer"
+	OpStageRenew    Op = "stage.renew"
+	OpStageSeal     Op = "stage.seal"
+	OpStageAttest   Op = "stage.attest"
+	OpStageCommit   Op = "stage.commit"
+	OpStageDrop     Op = "stage.drop"
+
+	OpUpgradeStart    Op = "upgrade.start"
+	OpUpgradeMove     Op = "upgrade.move"
+	OpUpgradeChecked  Op = "upgrade.checked"
+	OpUpgradeSkip     Op = "upgrade.skip"
+	OpUpgradeVerified Op = "upgrade.verified"
+	OpUpgradeElapsed  Op = "upgrade.elapsed"
+	OpUpgradeStop     Op = "upgrade.stop"
+	OpUpgradeComplete Op = "upgrade.complete"
+	OpUpgradeClear    Op = "upgrade.clear"
+	OpTurnGrant       Op = "turn.grant"
+	OpTurnClaim       Op = "turn.claim"
+	OpTurnStep        Op = "turn.step"
+	OpTurnWithdraw    Op = "turn.withdraw"
+)
+
+// first stands for the first release: a command that was always there.
+const first = ""
+
+// op is one row of the table: since which cluster version a command may be
+// proposed, how it is applied, and a body to try it with.
+type op struct {
+	since  string
+	apply  func(e entry, body json.RawMessage) error
+	sample any
+}
+
+// entry is what a command acts on: the records, and where in the log it stands.
+type entry struct {
+	tx    *bolt.Tx
+	index uint64
+	at    string
+}
+
+// with makes a row of a typed function: the body is decoded strictly first.
+func with[B any](since string, apply func(entry, B) error, sample B) op {
+	return op{since: since, sample: sample, apply: func(e entry, raw json.RawMessage) error {
+		var body B
+		if err := strict(raw, &body); err != nil {
+			return fmt.Errorf("read its body: %w", err)
+		}
+		return apply(e, body)
+	}}
+}
+
+// ops is the table. Building it anew at each call keeps it out of package state.
+func ops() map[Op]op {
+	table := map[Op]op{}
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), turnOps(), nextOps()} {
+		for name, row := range part {
+			table[name] = row
+		}
+	}
+	return table
+}
+
+// apply applies one entry in tx. The error is a fault: the entry cannot be read
+// here, or the disk failed; what the command is answered with is in the Answer.
+// A chunk changes no record: its payload went to its archive with the log.
+func apply(tx *bolt.Tx, table map[Op]op, index uint64, data []byte) (Answer, error) {
+	if IsChunk(data) {
+		return Answer{Index: index}, nil
+	}
+	c, err := decodeCommand(data)
+	if err != nil {
+		return Answer{}, err
+	}
+	row, known := table[c.Op]
+	if !known {
+		return Answer{}, fmt.Errorf("this version does not know the command %q", c.Op)
+	}
+	if a, again := answered(tx, c.ID); again {
+		return a, nil
+	}
+	err = row.apply(entry{tx: tx, index: index, at: c.At}, c.Body)
+	word, ok := code(err)
+	if !ok {
+		return Answer{}, fmt.Errorf("apply %s: %w", c.Op, err)
+	}
+	a := Answer{Index: index, Code: word}
+	return a, remember(tx, c.ID, a)
+}

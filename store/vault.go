@@ -1,0 +1,141 @@
+package store
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// ErrClosed is returned for anything asked of a store after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// vault holds the live generation and lets another take its place while
+// readers are out: they finish on the old files, which close after them.
+type vault struct {
+	log *slog.Logger
+
+	// mu is held for reading while a transaction begins or a write lasts, for
+	// writing while files change places.
+	mu  sync.RWMutex
+	gen *generation // nil once closed
+
+	leaving sync.WaitGroup // what is out of use, and closing
+}
+
+func (v *vault) use(f func(*generation) error) error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.gen == nil {
+		return ErrClosed
+	}
+	return f(v.gen)
+}
+
+// name is that of the live generation.
+func (v *vault) name() (name string, err error) {
+	err = v.use(func(g *generation) error {
+		name = g.name
+		return nil
+	})
+	return name, err
+}
+
+// records begins to read the records; the caller rolls back.
+func (v *vault) records() (tx *bolt.Tx, err error) {
+	err = v.use(func(g *generation) error {
+		tx, err = g.records.Begin(false)
+		return err
+	})
+	return tx, err
+}
+
+// update changes the records.
+func (v *vault) update(f func(*bolt.Tx) error) error {
+	return v.use(func(g *generation) error { return g.records.Update(f) })
+}
+
+// archive begins to read an archive; the caller rolls back. ErrNotFound when
+// there is none.
+func (v *vault) archive(digest string) (tx *bolt.Tx, err error) {
+	err = v.use(func(g *generation) error {
+		db, err := g.archive(digest, false)
+		if err != nil {
+			return err
+		}
+		tx, err = db.Begin(false)
+		return err
+	})
+	return tx, err
+}
+
+// put adds chunks to an archive, which is made if need be.
+func (v *vault) put(digest string, chunks []Chunk) error {
+	return v.use(func(g *generation) error {
+		db, err := g.archive(digest, true)
+		if err != nil {
+			return err
+		}
+		return putChunks(db, chunks)
+	})
+}
+
+// place gives a file its name among the archives, unless there is one already.
+func (v *vault) place(path, digest string) (placed bool, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.gen == nil {
+		return false, ErrClosed
+	}
+	to := v.gen.archivePath(digest)
+	if _, err := os.Stat(to); !errors.Is(err, os.ErrNotExist) {
+		return false, err
+	}
+	return true, renameFile(path, to)
+}
+
+// drop removes an archive; those who read it now finish undisturbed.
+func (v *vault) drop(digest string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.gen == nil {
+		return ErrClosed
+	}
+	if db := v.gen.forget(digest); db != nil {
+		v.retire(db.Close)
+	}
+	if err := os.Remove(v.gen.archivePath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return syncDir(v.gen.archivesPath())
+}
+
+// swap makes next the live generation and hands back the one before.
+func (v *vault) swap(next *generation) *generation {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	old := v.gen
+	v.gen = next
+	return old
+}
+
+// retire closes in the background: bbolt's Close waits for open transactions.
+func (v *vault) retire(closeFile func() error) {
+	v.leaving.Go(func() {
+		if err := closeFile(); err != nil {
+			v.log.Warn("close a file that is out of use", "error", err)
+		}
+	})
+}
+
+// close waits for every reader.
+func (v *vault) close() error {
+	old := v.swap(nil)
+	v.leaving.Wait()
+	if old == nil {
+		return nil
+	}
+	return old.close()
+}

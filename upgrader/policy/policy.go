@@ -1,0 +1,140 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// The rules by name. They are stable: plans and tests speak of them.
+const (
+	Unreadable      = "unreadable"        // one of the two is not a semantic version
+	SameImage       = "same-image"        // runs the target already: skipped
+	Patch           = "patch"             // x.y.z to x.y.z', patches may be skipped
+	Minor           = "minor"             // x.y to x.(y+1), any patch to any patch
+	SkipsMinor      = "skips-minor"       // x.y to x.(y+2) or more
+	Major           = "major"             // x to (x+1).0
+	MajorSkipsMinor = "major-skips-minor" // x to (x+1).(y≥1)
+	SkipsMajor      = "skips-major"       // x to x+2 or more
+	Downgrade       = "downgrade"         // anything lower
+	Equal           = "equal"             // the same version from another build
+	Again           = "again"             // the same, going on with a failed run
+	Rebuilt         = "rebuilt"           // the same, forced
+)
+
+// Options are the facts beside the two versions.
+type Options struct {
+	SameImage bool // the member runs the very image it would go to
+	Again     bool // the run goes on with one that failed
+	Force     bool // the operator insists on a rebuilt package of the same version
+
+	// Known are the versions known to exist, in any order; they only make warnings.
+	Known []string
+}
+
+// Verdict is what the rules say about one step.
+type Verdict struct {
+	Allowed bool
+	Skip    bool   // allowed, and there is nothing to do
+	Rule    string // the constant of the rule that decided
+	Reason  string // for people; a refusal says what to do instead
+	Hop     string // of a refusal: the release line to go to first ("1.1.x"), if one helps
+	Warn    string // of an allowed step: what would be wiser, or ""
+}
+
+// Decide judges the step of one member from the version it runs to another.
+// Both are read with or without a leading v. Build metadata does not count and
+// pre-releases order as semantic versioning says.
+func Decide(from, to string, o Options) Verdict {
+	a, err := parse(from)
+	if err != nil {
+		return refuse(Unreadable, "", "the running version %q cannot be read: %v: it must be a semantic version such as 1.2.3", from, err)
+	}
+	b, err := parse(to)
+	if err != nil {
+		return refuse(Unreadable, "", "the target version %q cannot be read: %v: build the package with a semantic version such as 1.2.3", to, err)
+	}
+	if o.SameImage {
+		return Verdict{Allowed: true, Skip: true, Rule: SameImage, Reason: fmt.Sprintf("%s is running already, from this very build", a)}
+	}
+	switch order := b.Compare(a); {
+	case order == 0:
+		return equal(a, b, o)
+	case order < 0:
+		return refuse(Downgrade, "", "%s → %s goes down, which is never an upgrade: stage a version above %s", a, b, a)
+	case b.Major() != a.Major():
+		return major(a, b, o)
+	default:
+		return minor(a, b)
+	}
+}
+
+// parse is strict: the library's NewVersion would take "1.2" for 1.2.0.
+func parse(text string) (*semver.Version, error) {
+	return semver.StrictNewVersion(strings.TrimPrefix(text, "v"))
+}
+
+func equal(a, b *semver.Version, o Options) Verdict {
+	switch {
+	case o.Again:
+		return allow(Again, "%s → %s goes on with a failed run", a, b)
+	case o.Force:
+		return allow(Rebuilt, "%s → %s replaces a build by another of the same version, as forced", a, b)
+	}
+	return refuse(Equal, "", "%s → %s is the same version from another build (build metadata does not count): build the package with a higher version", a, b)
+}
+
+// minor judges a step up within one major version.
+func minor(a, b *semver.Version) Verdict {
+	switch b.Minor() - a.Minor() {
+	case 0:
+		return allow(Patch, "%s → %s is a patch upgrade; patches may be skipped", a, b)
+	case 1:
+		return allow(Minor, "%s → %s is a minor upgrade, from any patch to any patch", a, b)
+	}
+	hop := line(a.Major(), a.Minor()+1)
+	return refuse(SkipsMinor, hop, "%s → %s skips a minor version: go to %s first", a, b, hop)
+}
+
+// major judges a step up to another major version.
+func major(a, b *semver.Version, o Options) Verdict {
+	hop := line(a.Major()+1, 0)
+	switch {
+	case b.Major()-a.Major() > 1:
+		return refuse(SkipsMajor, hop, "%s → %s skips a major version: go to %s first", a, b, hop)
+	case b.Minor() != 0:
+		return refuse(MajorSkipsMinor, hop, "%s → %s is a major upgrade past the earliest minor version: go to %s first", a, b, hop)
+	}
+	v := allow(Major, "%s → %s is a major upgrade to the earliest minor version", a, b)
+	if last := latest(a, o.Known); last != nil {
+		v.Warn = fmt.Sprintf("%s is a later release of major version %d: it is wiser to go there first", last, a.Major())
+	}
+	return v
+}
+
+// latest is the highest release of a's major version above a among known, or
+// nil. Pre-releases are nothing to advise, what cannot be read is passed over.
+func latest(a *semver.Version, known []string) *semver.Version {
+	best := a
+	for _, text := range known {
+		v, err := parse(text)
+		if err == nil && v.Major() == a.Major() && v.Prerelease() == "" && v.GreaterThan(best) {
+			best = v
+		}
+	}
+	if best == a {
+		return nil
+	}
+	return best
+}
+
+func line(major, minor uint64) string { return fmt.Sprintf("%d.%d.x", major, minor) }
+
+func allow(rule, format string, args ...any) Verdict {
+	return Verdict{Allowed: true, Rule: rule, Reason: fmt.Sprintf(format, args...)}
+}
+
+func refuse(rule, hop, format string, args ...any) Verdict {
+	return Verdict{Rule: rule, Hop: hop, Reason: fmt.Sprintf(format, args...)}
+}
