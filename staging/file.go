@@ -1,11 +1,42 @@
 package staging
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 )
+
+// VerifyFile opens and verifies the package in the file path.
+func VerifyFile(ctx context.Context, path string, l Limits, t Trust) (Facts, error) {
+	f, size, err := openFile(path)
+	if err != nil {
+		return Facts{}, err
+	}
+	defer f.Close()
+	p, err := Open(f, size, l)
+	if err != nil {
+		return Facts{}, err
+	}
+	return p.Verify(ctx, t)
+}
+
+func openFile(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the package: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, fmt.Errorf("read the package: %w", err)
+	}
+	return f, info.Size(), nil
+}
 
 // writeFile makes path hold what fill writes: whole, on the disk and under its
 // name, or not at all.

@@ -103,20 +103,6 @@ func TestAKeyWithAPassphraseNeedsIt(t *testing.T) {
 	}
 }
 
-func TestAKeyMadeWithAPassphraseOpensWithIt(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "release.key")
-	if err := Keygen(path, toolSecret); err != nil {
-		t.Fatal(err)
-	}
-	key, err := LoadKey(path, toolSecret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if public := string(read(t, path+".pub")); !strings.Contains(public, key.Public()) {
-		t.Errorf("the key read has the public key %s, the file %s", key.Public(), public)
-	}
-}
-
 func TestWhatIsNoKeyIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/text", "hello\n")

@@ -3,9 +3,7 @@ package staging
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -67,36 +65,6 @@ func (p *Package) Verify(ctx context.Context, t Trust) (Facts, error) {
 		return Facts{}, err
 	}
 	return facts(m, all, by), nil
-}
-
-// VerifyFile opens and verifies the package in the file path.
-func VerifyFile(ctx context.Context, path string, l Limits, t Trust) (Facts, error) {
-	f, size, err := openFile(path)
-	if err != nil {
-		return Facts{}, err
-	}
-	defer f.Close()
-	p, err := Open(f, size, l)
-	if err != nil {
-		return Facts{}, err
-	}
-	return p.Verify(ctx, t)
-}
-
-func openFile(path string) (*os.File, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read the package: %w", err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	if err != nil {
-		f.Close()
-		return nil, 0, fmt.Errorf("read the package: %w", err)
-	}
-	return f, info.Size(), nil
 }
 
 // signed reads the sums and who vouches for them.
@@ -161,21 +129,25 @@ func (p *Package) binaries(m Manifest) error {
 // hash reads every file that the sums cover to its end.
 func (p *Package) hash(ctx context.Context, all sums) error {
 	buf := make([]byte, 256<<10)
-	nowhere := struct{ io.Writer }{io.Discard} // io.Discard itself would read by 8 KiB
 	for _, e := range p.list {
-		want, covered := all[e.name]
-		if !covered {
-			continue
-		}
-		r, err := open(e, &want)
-		if err != nil {
-			return err
-		}
-		if _, err := io.CopyBuffer(nowhere, &patient{ctx, r}, buf); err != nil {
-			return err
+		if want, covered := all[e.name]; covered {
+			if err := consume(ctx, e, want, buf); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func consume(ctx context.Context, e entry, want digest, buf []byte) error {
+	r, err := open(e, &want)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	nowhere := struct{ io.Writer }{io.Discard} // io.Discard itself would read by 8 KiB
+	_, err = io.CopyBuffer(nowhere, &patient{ctx, r}, buf)
+	return err
 }
 
 func facts(m Manifest, all sums, by signature) Facts {

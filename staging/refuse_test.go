@@ -31,6 +31,8 @@ func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 			model.Refused, []string{"bin/linux/arm64/theseusd", "checksum"}},
 		{"wrong checksum of the manifest", func(d *draft) { d.at(manifestName).body = goodManifest + "# more\n" },
 			model.Refused, []string{manifestName, "checksum"}},
+		{"a wrong checksum of the manifest is seen before it is read", func(d *draft) { d.at(manifestName).body = "name: argo\n" },
+			model.Refused, []string{manifestName, "checksum"}},
 		{"no signature", func(d *draft) { d.key = nil },
 			model.Refused, []string{"not signed", "theseus package sign", "--allow-unsigned"}},
 		{"signed by an unknown key", func(d *draft) { d.key = &stranger },
@@ -59,7 +61,7 @@ func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 		{"sums that name themselves", func(d *draft) { d.sums[sumsName] = digest{} },
 			model.Refused, []string{"cannot cover"}},
 		{"sums of a path that leads out", func(d *draft) { d.sums["../x"] = digest{} },
-			model.Refused, []string{"../x", ".."}},
+			model.Refused, []string{"sha256sums, line 1", "../x", "leads out"}},
 		{"sums of another algorithm", func(d *draft) { d.text = new("d41d8cd98f00b204e9800998ecf8427e  manifest.yaml\n") },
 			model.Refused, []string{"sha256sums, line 1", "64 hex digits"}},
 		{"sums of no hex digits", func(d *draft) { d.text = new(strings.Repeat("g", 64) + "  manifest.yaml\n") },
@@ -82,9 +84,13 @@ func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 			model.Refused, []string{"bin/linux/s390x/theseusd", "linux/s390x"}},
 
 		{"a path that leads out", func(d *draft) { d.add(part{name: "bin/../../etc/passwd", body: "x"}) },
-			model.Refused, []string{"bin/../../etc/passwd", ".."}},
+			model.Refused, []string{"bin/../../etc/passwd", "leads out"}},
+		{"a path that begins by leading out", func(d *draft) { d.add(part{name: "../x", body: "x"}) },
+			model.Refused, []string{"../x", "leads out"}},
+		{"a path that is only out", func(d *draft) { d.add(part{name: "..", body: "x"}) },
+			model.Refused, []string{"leads out"}},
 		{"a path that leads out and back", func(d *draft) { d.add(part{name: "bin/../x", body: "x"}) },
-			model.Refused, []string{"bin/../x", ".."}},
+			model.Refused, []string{"bin/../x", "leads out"}},
 		{"an absolute path", func(d *draft) { d.add(part{name: "/etc/passwd", body: "x"}) },
 			model.Refused, []string{"/etc/passwd", "absolute"}},
 		{"a backslash", func(d *draft) { d.add(part{name: `bin\theseusd`, body: "x"}) },
@@ -271,22 +277,36 @@ func TestLimitsHold(t *testing.T) {
 			checkProblem(t, err, model.TooLarge, r.names...)
 		})
 	}
-	if _, err := verify(t, many.bytes(t), Limits{Size: 1 << 20, Entries: 38, Ratio: 100}, trust); err != nil {
-		t.Errorf("exactly as many entries as allowed: %v", err)
+	archive := many.bytes(t)
+	if _, err := verify(t, archive, Limits{Size: int64(len(archive)), Entries: 38, Ratio: 100}, trust); err != nil {
+		t.Errorf("exactly as many entries and bytes as allowed: %v", err)
 	}
+	_, err := verify(t, archive, Limits{Size: int64(len(archive)) - 1, Entries: 38, Ratio: 100}, trust)
+	checkProblem(t, err, model.TooLarge, "the limit")
 }
 
 // misstated is an archive of n files whose end states another number.
 func misstated(t *testing.T, n int, stated uint16) []byte {
+	t.Helper()
+	width := min(200, 1<<20/n) // long names make a long directory
 	var parts []part
 	for i := range n {
-		parts = append(parts, part{name: fmt.Sprintf("%0200d", i)})
+		parts = append(parts, part{name: fmt.Sprintf("%0*d", width, i)})
 	}
 	archive := pack(t, parts)
 	end := archive[len(archive)-endLength:]
 	binary.LittleEndian.PutUint16(end[8:], stated)
 	binary.LittleEndian.PutUint16(end[10:], stated)
 	return archive
+}
+
+// archive/zip compares 16 bits of the number stated: 65536 more pass unseen.
+func TestANumberOfEntriesThatIsRightIn16BitsOnlyIsCounted(t *testing.T) {
+	archive := misstated(t, 65536+5, 5)
+	at := bytes.LastIndex(archive, []byte(endMark64))
+	binary.LittleEndian.PutUint64(archive[at+32:], 5)
+	_, err := verify(t, archive, Limits{Size: 1 << 30, Entries: 65000, Ratio: 100}, Trust{})
+	checkProblem(t, err, model.TooLarge, "65541 files")
 }
 
 func TestANumberOfEntriesIn64BitsIsReadBeforeRoomIsMadeForThem(t *testing.T) {

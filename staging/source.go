@@ -17,12 +17,17 @@ func (f *fault) Unwrap() error { return f.err }
 // errLongDirectory is returned by reads beyond the share of the zip directory.
 var errLongDirectory = errors.New("the list of its files is too long")
 
+// errOutside is returned by reads that a lying directory sends past the archive:
+// what the medium would make of them is not for it to decide.
+var errOutside = errors.New("its list of files points outside of it")
+
 // source is the archive as archive/zip reads it. While the directory is being
 // read it gives out no more than left bytes: archive/zip of Go 1.26 parses every
 // header that it finds before it compares their number with the one stated
 // (zip/reader.go, Reader.init), which would cost memory without end.
 type source struct {
 	r    io.ReaderAt
+	size int64
 	left int64 // until free is set, by one goroutine
 	free bool  // the directory has been read: no bound any more
 }
@@ -33,6 +38,9 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 			return 0, errLongDirectory
 		}
 		s.left -= int64(len(p))
+	}
+	if off < 0 || off > s.size {
+		return 0, errOutside
 	}
 	n, err := s.r.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -53,9 +61,9 @@ const (
 
 // stated is the number of entries that the end of a zip file states, 0 if it has
 // no end. archive/zip makes room for that many before it reads the first.
-func (s *source) stated(size int64) (uint64, error) {
-	tail := make([]byte, min(size, tailLength))
-	if _, err := s.ReadAt(tail, size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
+func (s *source) stated() (uint64, error) {
+	tail := make([]byte, min(s.size, tailLength))
+	if _, err := s.ReadAt(tail, s.size-int64(len(tail))); err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
 	at := bytes.LastIndex(tail, []byte(endMark))
@@ -81,9 +89,6 @@ func endsAt(tail []byte, at int) bool {
 
 func (s *source) stated64(off int64) (uint64, error) {
 	var end [56]byte
-	if off < 0 {
-		return 0, nil
-	}
 	if _, err := s.ReadAt(end[:], off); err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}

@@ -22,11 +22,11 @@ type entry struct {
 // unzip reads the directory of a zip file and holds every rule that needs no
 // more than it.
 func unzip(r io.ReaderAt, size int64, l Limits) ([]entry, error) {
-	s := &source{r: r, left: int64(l.Entries)*directoryShare + directoryRoom}
-	if err := magic(s, size); err != nil {
+	s := &source{r: r, size: size, left: int64(l.Entries)*directoryShare + directoryRoom}
+	if err := magic(s); err != nil {
 		return nil, err
 	}
-	stated, err := s.stated(size)
+	stated, err := s.stated()
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -42,13 +42,13 @@ func unzip(r io.ReaderAt, size int64, l Limits) ([]entry, error) {
 }
 
 // magic tells by content whether this is a zip file with something in it.
-func magic(s *source, size int64) error {
-	head := make([]byte, min(size, 4))
+func magic(s *source) error {
+	head := make([]byte, min(s.size, 4))
 	if _, err := s.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return unreadable(err)
 	}
 	switch {
-	case size == 0:
+	case s.size == 0:
 		return malformed("it is empty: send the archive itself, with curl as --data-binary @FILE")
 	case bytes.Equal(head, []byte(endMark)):
 		return malformed("it is a zip archive without files: build one with `theseus package build`")

@@ -14,7 +14,7 @@ var (
 	ErrConflict = errors.New("conflict: the record is not in the state the command asks for")
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
-	ErrFrozen   = errors.New("membership is frozen while an upgrade is under way")
+	ErrInvalid  = errors.New("invalid: the name is empty or too long")
 )
 
 // Answer is what became of a command.
@@ -37,7 +37,7 @@ func (a Answer) Err() error {
 }
 
 func codes() map[string]error {
-	return map[string]error{"conflict": ErrConflict, "not-found": ErrNotFound, "exists": ErrExists, "frozen": ErrFrozen}
+	return map[string]error{"conflict": ErrConflict, "not-found": ErrNotFound, "exists": ErrExists, "invalid": ErrInvalid}
 }
 
 // code is the word for an answer; ok is false for anything else: a fault.

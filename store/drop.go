@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 )
 
 // ErrStubbed is returned for an archive that the log still refers to: whoever
@@ -29,4 +31,20 @@ func (s *Store) DropArchive(digest string) error {
 		return fmt.Errorf("drop archive %s: %w", digest, err)
 	}
 	return nil
+}
+
+// Archives are the digests of all archives that have a file here, known to the
+// records or not.
+func (s *Store) Archives() (digests []string, err error) {
+	err = s.vault.use(func(g *generation) error {
+		entries, err := os.ReadDir(g.archivesPath())
+		for _, e := range entries {
+			digests = append(digests, strings.TrimSuffix(e.Name(), fileSuffix))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the archives: %w", err)
+	}
+	return digests, nil
 }

@@ -63,7 +63,14 @@ func must[R any](tx *bolt.Tx, bucket, key []byte) (R, error) {
 	return r, err
 }
 
+// keyLimit bounds the names of records, far below what bbolt takes: a name that
+// bbolt refused would be a fault, and stop every member.
+const keyLimit = 1024
+
 func put(tx *bolt.Tx, bucket, key []byte, r any) error {
+	if len(key) == 0 || len(key) > keyLimit {
+		return ErrInvalid
+	}
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("write record %s/%s: %w", bucket, key, err)

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/theseusd/theseus/cluster"
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store"
+	"github.com/theseusd/theseus/upgrader"
+)
+
+// Cluster is what the API asks of the member's place in the cluster.
+type Cluster interface {
+	// Propose commits a command and returns when it is applied here; it holds
+	// the command for as long as leadership moves, ten seconds at most.
+	Propose(ctx context.Context, c store.Command) (store.Answer, error)
+	// ReadIndex returns when the local store is as new as the cluster was at the call.
+	ReadIndex(ctx context.Context) error
+	Leader() (id string, ok bool)
+	Peers(ctx context.Context) ([]model.Peer, error)
+	// Remove takes a member, by id or name, out of the cluster.
+	Remove(ctx context.Context, member string) error
+	// HandOver moves leadership to a member, by id or name; "" leaves the choice.
+	HandOver(ctx context.Context, to string) error
+	// NewJoinToken makes a token that lets members join for ttl; 0 leaves the choice.
+	NewJoinToken(ctx context.Context, ttl time.Duration) (token string, expires time.Time, err error)
+	Enrol(ctx context.Context, r cluster.EnrolRequest) (cluster.EnrolAnswer, error)
+}
+
+// Upgrader is what the API asks of the upgrade. Status is not changed by the caller.
+type Upgrader interface {
+	Stage(ctx context.Context, body io.Reader, by string) (info model.BlobInfo, created bool, err error)
+	Start(ctx context.Context, body []byte, by string) error
+	Unstage(ctx context.Context, by string) (pending bool, err error)
+	Exec() (upgrader.ExecAnswer, error)
+	Status() (model.Profile, error)
+}
+
+// Deps are the floors below.
+type Deps struct {
+	Store    *store.Store
+	Cluster  Cluster
+	Upgrader Upgrader
+	Self     model.Member // this member, as it reports itself
+}
+
+// API answers HTTP requests. It may serve before the floors below are open:
+// requests that need them wait for SetReady.
+type API struct {
+	Deps // read only after started is closed
+
+	log      *slog.Logger
+	routes   *chi.Mux
+	started  chan struct{}
+	draining atomic.Bool
+	logins   *logins
+	status   atomic.Pointer[snapshot]
+}
+
+// New makes an API that is not ready yet.
+func New(log *slog.Logger) *API {
+	a := &API{log: log, started: make(chan struct{}), logins: newLogins()}
+	a.routes = a.router()
+	return a
+}
+
+// SetReady hands over the floors below and lets waiting requests go on. It is
+// called once.
+func (a *API) SetReady(d Deps) {
+	a.Deps = d
+	close(a.started)
+}
+
+// router is all there is. Open routes ask for nothing. The others wait for the
+// store; "vital" ones answer even on a member whose store has stopped.
+func (a *API) router() *chi.Mux {
+	r := chi.NewRouter()
+	r.NotFound(a.answer(unknownRoute))
+	r.MethodNotAllowed(a.answer(a.otherMethod))
+	login := func(h handler) http.HandlerFunc {
+		return a.answer(a.whenStarted(a.withLogin(a.whenSound(a.indexed(h)))))
+	}
+	vital := func(h handler) http.HandlerFunc { return a.answer(a.whenStarted(a.withLogin(a.indexed(h)))) }
+
+	get(r, "/healthz", a.answer(a.healthz))
+	get(r, "/readyz", a.answer(a.readyz))
+	get(r, "/openapi.yaml", a.answer(description))
+	r.Route("/api/v3", func(r chi.Router) {
+		get(r, "/info", vital(a.info))
+		r.Get("/users/{name}/token", login(a.newToken))
+
+		get(r, "/profiles", login(a.listProfiles))
+		r.Post("/profiles", login(a.createProfile))
+		get(r, "/profiles/{name}", login(a.getProfile))
+		r.Put("/profiles/{name}", login(a.putProfile))
+		r.Delete("/profiles/{name}", login(a.deleteProfile))
+		get(r, "/profiles/{name}/params", login(a.getParams))
+		r.Post("/profiles/{name}/params", login(a.replaceParams))
+		get(r, "/profiles/{name}/params/*", login(a.getParam))
+		r.Post("/profiles/{name}/params/*", login(a.setParam))
+		r.Delete("/profiles/{name}/params/*", login(a.removeParam))
+
+		r.Post("/system/upgrade/stage", login(a.stage))
+		r.Delete("/system/upgrade/stage", login(a.unstage))
+		r.Post("/system/upgrade/run", login(a.run))
+		get(r, "/system/upgrade/status", vital(a.upgradeStatus))
+		r.Post("/system/upgrade/exec", login(a.exec))
+
+		get(r, "/system/consensus/peers", vital(a.peers))
+		get(r, "/system/consensus/leader", login(a.leader))
+		get(r, "/system/consensus/active", login(a.leader))
+		get(r, "/system/consensus/id", login(a.ownID))
+		get(r, "/system/consensus/state", login(a.consensusState))
+		r.Post("/system/consensus/tokens", login(a.newJoinToken))
+		r.Post("/system/consensus/enroll", a.answer(a.whenStarted(a.whenSound(a.enroll))))
+		r.Post("/system/consensus/transfer", login(a.transfer))
+		r.Delete("/system/consensus/node/{id}", login(a.removeMember))
+	})
+	return r
+}
+
+// get routes GET, and HEAD, which is GET without the body.
+func get(r chi.Router, path string, h http.HandlerFunc) {
+	r.Get(path, h)
+	r.Head(path, h)
+}

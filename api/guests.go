@@ -1,0 +1,137 @@
+package api
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	busyWithin  = 2 * time.Second        // a connection idle for longer is not waited for
+	idleGrace   = 250 * time.Millisecond // but each gets so long to send a request once the drain began
+	justIdle    = 10 * time.Millisecond
+	silentAfter = 500 * time.Millisecond // a new connection that has said nothing for so long says nothing soon
+)
+
+// guests are the connections that are open, from the moment they are accepted
+// until their last byte went to the kernel. Counting them here and not by
+// http.Server closes two gaps in its Shutdown: a connection that was accepted
+// and is not tracked yet, and a first request that arrives on a new connection
+// once it shuts down, which conn.serve drops without an answer (net/http, server.go).
+type guests struct {
+	mu   sync.Mutex // held for what follows, and for the guests' states
+	all  map[*guest]bool
+	lame time.Time // since when clients are asked to come back; zero: they are not
+}
+
+// guest is one connection.
+type guest struct {
+	net.Conn
+	list *guests
+
+	// Of the list's mu:
+	arrived time.Time
+	heard   time.Time // when its last byte came
+	state   http.ConnState
+	since   time.Time // of the state
+}
+
+func newGuests() *guests { return &guests{all: map[*guest]bool{}} }
+
+func (g *guests) welcome(c net.Conn) *guest {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	n := &guest{Conn: c, list: g, arrived: now, heard: now, state: http.StateNew, since: now}
+	g.all[n] = true
+	return n
+}
+
+func (n *guest) Read(p []byte) (int, error) {
+	size, err := n.Conn.Read(p)
+	if size > 0 {
+		n.list.mu.Lock()
+		n.heard = time.Now()
+		n.list.mu.Unlock()
+	}
+	return size, err
+}
+
+// Close is called when all that was written is with the kernel.
+func (n *guest) Close() error {
+	err := n.Conn.Close()
+	n.list.mu.Lock()
+	defer n.list.mu.Unlock()
+	delete(n.list.all, n)
+	return err
+}
+
+// follow is http.Server's hook: c is the TLS connection around a guest.
+func (g *guests) follow(c net.Conn, s http.ConnState) {
+	around, ok := c.(interface{ NetConn() net.Conn })
+	if !ok {
+		return
+	}
+	n, ok := around.NetConn().(*guest)
+	if !ok {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n.state, n.since = s, time.Now()
+}
+
+func (g *guests) setLame(since time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lame.IsZero() || since.IsZero() {
+		g.lame = since
+	}
+}
+
+// unaware counts the connections that were open when the drain began and may
+// still send a request in the belief that they can: each answer since then
+// says that it is the last.
+func (g *guests) unaware(now time.Time) int {
+	return g.count(func(n *guest) bool {
+		if n.arrived.After(g.lame) {
+			return false // its first answer will be its last
+		}
+		switch n.state {
+		case http.StateActive:
+			return true
+		case http.StateIdle:
+			return n.speaking() || now.Sub(g.lame) < idleGrace || now.Sub(n.since) < busyWithin
+		}
+		return false
+	})
+}
+
+// inFlight counts the connections on which a request is, or is about to be.
+func (g *guests) inFlight(now time.Time) int {
+	return g.count(func(n *guest) bool {
+		switch n.state {
+		case http.StateActive:
+			return true
+		case http.StateNew:
+			return now.Sub(n.heard) < silentAfter
+		}
+		// A request that came right behind the last answer may lie in the TLS layer.
+		return n.speaking() || n.state == http.StateIdle && now.Sub(n.since) < justIdle
+	})
+}
+
+// speaking says that bytes came since the connection became idle.
+func (n *guest) speaking() bool { return n.state == http.StateIdle && n.heard.After(n.since) }
+
+func (g *guests) count(is func(*guest) bool) (sum int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for n := range g.all {
+		if is(n) {
+			sum++
+		}
+	}
+	return sum
+}

@@ -1,0 +1,84 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/upgrader"
+)
+
+// snapshot is the tracking profile as rendered at one index of the store.
+type snapshot struct {
+	index uint64
+	page  page
+}
+
+// upgradePage is the tracking profile on the wire. Everyone who follows an
+// upgrade asks for it, so it is rendered once per change of the store. The
+// index is read first: a page can be newer than the index that it is kept
+// under, and the store has moved on from that index then.
+func (a *API) upgradePage() (page, error) {
+	index := a.Store.Applied()
+	if s := a.status.Load(); s != nil && s.index == index {
+		return s.page, nil
+	}
+	profile, err := a.Upgrader.Status()
+	if err != nil {
+		return page{}, err
+	}
+	p, err := tagged(profile)
+	if err == nil {
+		a.status.Store(&snapshot{index: index, page: p})
+	}
+	return p, err
+}
+
+func (a *API) upgradeStatus(http.Header, *http.Request) (int, any, error) {
+	p, err := a.upgradePage()
+	return http.StatusOK, p, err
+}
+
+// stage takes an archive of any length and content type, as it comes in.
+func (a *API) stage(_ http.Header, r *http.Request) (int, any, error) {
+	if r.URL.Query().Has("exclude") {
+		return 0, nil, model.Problemf(model.Refused, "exclude: not in this version; start the member, or remove it with `theseus system ha remove`")
+	}
+	if r.Header.Get("Content-Range") != "" {
+		return 0, nil, model.Problemf(model.Refused, "Content-Range: an upload cannot be resumed in this version; send the whole archive")
+	}
+	blob, created, err := a.Upgrader.Stage(r.Context(), r.Body, visitOf(r).user)
+	if created {
+		return http.StatusCreated, blob, err
+	}
+	return http.StatusOK, blob, err
+}
+
+func (a *API) unstage(_ http.Header, r *http.Request) (int, any, error) {
+	pending, err := a.Upgrader.Unstage(r.Context(), visitOf(r).user)
+	if pending {
+		return http.StatusAccepted, empty{}, err
+	}
+	return http.StatusOK, empty{}, err
+}
+
+// run begins what is staged and answers its state.
+func (a *API) run(_ http.Header, r *http.Request) (int, any, error) {
+	options, err := readBody(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := a.Upgrader.Start(r.Context(), options, visitOf(r).user); err != nil {
+		return 0, nil, err
+	}
+	p, err := a.upgradePage()
+	return http.StatusAccepted, p, err
+}
+
+// exec is Digital Rebar's call to one member to upgrade itself.
+func (a *API) exec(http.Header, *http.Request) (int, any, error) {
+	answer, err := a.Upgrader.Exec()
+	if answer == upgrader.AlreadyThere {
+		return http.StatusNoContent, nil, err
+	}
+	return http.StatusAccepted, empty{}, err
+}

@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// Stage uploads an archive and returns when every member has attested its own
+// copy; created is false when this very archive was there already. body is read
+// once and can't be sent again. size in bytes; -1 when it is not known.
+//
+// The archive is only sent when the member has asked for it (Expect:
+// 100-continue), so that a refusal comes before the first byte.
+func (c *Client) Stage(ctx context.Context, body io.Reader, size int64) (blob model.BlobInfo, created bool, err error) {
+	a, err := c.do(ctx, request{
+		method: http.MethodPost, path: "system/upgrade/stage", body: io.NopCloser(body), size: size,
+		header: http.Header{"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"}},
+	})
+	if err != nil {
+		return blob, false, err
+	}
+	return blob, a.status == http.StatusCreated, decode("system/upgrade/stage", a.body, &blob)
+}
+
+// Unstage clears the upgrade away; pending says that a step under way ends
+// first. It may be called again.
+func (c *Client) Unstage(ctx context.Context) (pending bool, err error) {
+	status, err := c.Write(ctx, http.MethodDelete, "system/upgrade/stage", nil, nil)
+	return status == http.StatusAccepted, err
+}
+
+// RunOptions are what may be said when an upgrade is started; nil leaves it to
+// the server.
+type RunOptions struct {
+	Deadline  *time.Duration // for a member's whole turn
+	Probation *time.Duration // how long a new member must stay well
+}
+
+// body is nil when nothing is said.
+func (o RunOptions) body() any {
+	said := map[string]string{}
+	for name, d := range map[string]*time.Duration{"deadline": o.Deadline, "probation": o.Probation} {
+		if d != nil {
+			said[name] = d.String()
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	return said
+}
+
+// Start runs what is staged. While it is under way already, nothing new begins.
+func (c *Client) Start(ctx context.Context, o RunOptions) (Upgrade, error) {
+	var raw json.RawMessage
+	if _, err := c.Write(ctx, http.MethodPost, "system/upgrade/run", o.body(), &raw); err != nil {
+		return Upgrade{}, err
+	}
+	return upgradeOf(raw, 0)
+}
+
+// Upgrade reads the state of the upgrade. With consistent it is at least as new
+// as everything that the cluster had answered before the call.
+func (c *Client) Upgrade(ctx context.Context, consistent bool) (Upgrade, error) {
+	var query url.Values
+	if consistent {
+		query = url.Values{"consistent": {"true"}}
+	}
+	var raw json.RawMessage
+	index, err := c.Read(ctx, "system/upgrade/status", query, &raw)
+	if err != nil {
+		return Upgrade{}, err
+	}
+	return upgradeOf(raw, index)
+}
+
+// Upgrade is the state of an upgrade, from the params of its tracking profile.
+type Upgrade struct {
+	Raw   json.RawMessage `json:"-"` // the profile as the server sent it
+	Index uint64          `json:"-"` // of the store it was read from; 0: not told
+
+	Status       string      `json:"status"` // staged, working, finished or failed
+	FinalState   string      `json:"final-state"`
+	Transcript   []string    `json:"transcript"`
+	WorkingNode  string      `json:"working-node"`
+	WorkingState string      `json:"working-state"`
+	Progress     int         `json:"progress"` // per cent
+	From         string      `json:"from-version"`
+	To           string      `json:"to-version"`
+	Completed    bool        `json:"completed"`
+	Nodes        []Node      `json:"nodes"`
+	WaitingFor   *WaitingFor `json:"waiting-for"`
+	Issues       []string    `json:"issues"`
+}
+
+// Node is one member in an upgrade.
+type Node struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	API     string `json:"api"`
+	Version string `json:"version"`
+	Image   string `json:"image"`
+	Step    string `json:"step"`
+	Reason  string `json:"reason"`
+	Attempt int    `json:"attempt"`
+}
+
+// WaitingFor says why an upgrade does not go on, and what may be done.
+type WaitingFor struct {
+	What    string   `json:"what"`
+	Since   string   `json:"since"`
+	Choices []string `json:"choices"`
+}
+
+// Over says that nothing more happens by itself.
+func (u Upgrade) Over() bool { return u.Status == "finished" || u.Status == "failed" }
+
+func upgradeOf(raw json.RawMessage, index uint64) (Upgrade, error) {
+	var profile struct{ Params Upgrade }
+	err := decode("system/upgrade/status", raw, &profile)
+	profile.Params.Raw, profile.Params.Index = raw, index
+	return profile.Params, err
+}

@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// handOverTries bounds how often leadership is passed on to reach its target.
+const handOverTries = 3
+
+// HandOver moves leadership to a member, by id or name; to any other voter if to
+// is empty. That raft says a transfer is done means only that the old leader
+// has left, so it looks who leads and tries again. It may be called again.
+func (n *Node) HandOver(ctx context.Context, to string) error {
+	ctx, cancel := context.WithTimeout(ctx, changeLimit)
+	defer cancel()
+	if err := n.heir(&to); err != nil {
+		return err
+	}
+	from, err := n.awaitLeader(ctx, "")
+	if err != nil {
+		return err
+	}
+	leader := from
+	for range handOverTries {
+		if leader == to || to == "" && leader != from {
+			return nil
+		}
+		var now leaderAnswer
+		err = n.throughLeader(ctx, "hand over", func(ctx context.Context, leader string) error {
+			return n.Call(ctx, leader, pathTransfer, memberRequest{Member: to}, &now)
+		})
+		if now.Leader != "" {
+			leader = now.Leader
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if leader == to || to == "" && leader != from {
+		return nil
+	}
+	return model.Problemf(model.Unavailable, "hand over to %s: tried %d times, %s leads (%v): is it up and caught up? see `theseus system ha peers`",
+		orAny(to), handOverTries, leader, err)
+}
+
+func orAny(id string) string {
+	if id == "" {
+		return "another voter"
+	}
+	return id
+}
+
+// heir turns a name into an id and checks that it can lead.
+func (n *Node) heir(to *string) error {
+	if *to == "" {
+		if len(n.Voters()) < 2 {
+			return model.Problemf(model.Conflict, "hand over: there is no other voter to lead")
+		}
+		return nil
+	}
+	id, err := n.resolve(*to)
+	if err != nil {
+		return err
+	}
+	if s, _ := find(n.servers(), id); s.Suffrage != raft.Voter || s.ID == "" {
+		return model.Problemf(model.Conflict, "hand over to %s: it has no vote and cannot lead", *to)
+	}
+	*to = id
+	return nil
+}
+
+// memberRequest names a member, or none.
+type memberRequest struct {
+	Member string `json:"member"`
+}
+
+// leaderAnswer says who leads.
+type leaderAnswer struct {
+	Leader string `json:"leader"`
+}
+
+// transferHere passes leadership on once, and answers who leads then.
+func (n *Node) transferHere(ctx context.Context, to string) (leaderAnswer, error) {
+	if !n.Leading() {
+		return leaderAnswer{}, n.notLeader()
+	}
+	if to == n.Self.ID {
+		return leaderAnswer{Leader: to}, nil
+	}
+	var f raft.Future
+	if s, there := find(n.servers(), to); there {
+		f = n.raft.LeadershipTransferToServer(s.ID, s.Address)
+	} else {
+		f = n.raft.LeadershipTransfer()
+	}
+	if err := await(ctx, f); err != nil {
+		return leaderAnswer{Leader: n.Self.ID}, fmt.Errorf("transfer leadership: %w", err)
+	}
+	leader, err := n.awaitLeader(ctx, "")
+	return leaderAnswer{Leader: leader}, err
+}
+
+// awaitLeader waits until a member other than not is known to lead.
+func (n *Node) awaitLeader(ctx context.Context, not string) (string, error) {
+	for {
+		changed := n.Leadership()
+		if id, ok := n.Leader(); ok && id != not {
+			return id, nil
+		}
+		select {
+		case <-changed:
+		case <-n.closing:
+			return "", model.Problemf(model.Unavailable, "this member is stopping")
+		case <-ctx.Done():
+			return "", model.Problemf(model.Unavailable, "no member leads: see `theseus system ha peers`")
+		}
+	}
+}

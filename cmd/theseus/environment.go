@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/theseusd/theseus/client"
+)
+
+const environmentHelp = `Environment (the names of Digital Rebar, RS_..., are read after these):
+  THESEUS_ENDPOINT  URL of any member (default ` + defaultEndpoint + `)
+  THESEUS_KEY       user:password
+  THESEUS_TOKEN     a token, instead of the key
+  THESEUS_CA_CERT   file with the CA certificate of the cluster
+`
+
+const defaultEndpoint = "https://127.0.0.1:8092"
+
+// connect makes the client that flags and environment ask for.
+func (a *app) connect() (*client.Client, error) {
+	conf := client.Config{Endpoint: a.endpoint(), Insecure: a.flags.insecure, Patience: a.patience}
+	if err := a.login(&conf); err != nil {
+		return nil, err
+	}
+	if file := first(a.flags.ca, a.env("THESEUS_CA_CERT")); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the CA certificate: %w", err)
+		}
+		conf.CA = pem
+	}
+	return client.New(conf)
+}
+
+func (a *app) endpoint() string {
+	return first(a.flags.endpoint, a.env("THESEUS_ENDPOINT"), a.env("RS_ENDPOINT"), defaultEndpoint)
+}
+
+// login prefers our own names to Digital Rebar's, and a token to a key.
+func (a *app) login(conf *client.Config) error {
+	for _, prefix := range []string{"THESEUS_", "RS_"} {
+		if conf.Token = a.env(prefix + "TOKEN"); conf.Token != "" {
+			return nil
+		}
+		key := a.env(prefix + "KEY")
+		if key == "" {
+			continue
+		}
+		user, password, split := strings.Cut(key, ":")
+		if !split || user == "" {
+			return &usageError{"theseus", fmt.Errorf("%sKEY: want user:password", prefix)}
+		}
+		conf.User, conf.Password = user, password
+		return nil
+	}
+	return nil
+}
+
+// first is the first that is not empty.
+func first(all ...string) string {
+	for _, s := range all {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// flags are those of every command.
+type flags struct {
+	endpoint string
+	ca       string
+	insecure bool
+	output   string
+}
+
+func rootCommand(a *app) *cobra.Command {
+	root := group("theseus", "Operate a Theseus cluster",
+		systemCommand(a), profilesCommand(a), infoCommand(a), packageCommand(a))
+	root.Long = "Operate a Theseus cluster.\n\n" + environmentHelp + "\nExit codes:\n" + exitHelp()
+	root.Version = a.version
+	root.SetVersionTemplate("theseus {{.Version}}\n")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, err) })
+	f := root.PersistentFlags()
+	f.StringVarP(&a.flags.endpoint, "endpoint", "E", "", "URL of any member")
+	f.StringVar(&a.flags.ca, "ca-cert", "", "file with the CA certificate of the cluster")
+	f.BoolVarP(&a.flags.insecure, "insecure", "k", false, "take any certificate")
+	f.StringVarP(&a.flags.output, "output", "o", "", "json, yaml or table (default: table on a terminal, else json)")
+	f.StringVar(&a.flags.output, "format", "", "the same as --output")
+	return root
+}
+
+// group is a command that only holds others.
+func group(name, short string, members ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short, Args: cobra.ArbitraryArgs}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage(c, fmt.Errorf("unknown command %q", args[0]))
+		}
+		return usage(c, errors.New("say which command"))
+	}
+	c.AddCommand(members...)
+	return c
+}
+
+// leaf is a command that does something; use holds its arguments, so many of
+// which must be given.
+func leaf(use, short string, least, most int, run func(c *cobra.Command, args []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, RunE: run, DisableFlagsInUseLine: true, Args: func(c *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usage(c, fmt.Errorf("want: %s", c.UseLine()))
+		}
+		return nil
+	}}
+}
+
+// usageError is what the person who typed the command can put right.
+type usageError struct {
+	path string
+	err  error
+}
+
+func usage(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} }
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v (%s --help says more)", e.err, e.path)
+}
+
+func (e *usageError) Unwrap() error { return e.err }

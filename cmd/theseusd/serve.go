@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/theseusd/theseus/upgrader/binary"
+)
+
+// serve runs the member until ctx is over or something under it gives way.
+//
+// It opens from the bottom floor up and closes in reverse: the API first, so
+// that no request finds a closed store, then the upgrader, raft, the store, and
+// the lock on the data directory last.
+func serve(ctx context.Context, c config) error {
+	log, err := c.logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	inherited, err := binary.Inherited()
+	if err != nil {
+		return fmt.Errorf("take over from the previous image: %w", err)
+	}
+	d := &daemon{config: c, inherited: inherited, log: log}
+	if err := d.lock(); err != nil {
+		return alreadyRunning(ctx, c, log, err)
+	}
+	defer d.close()
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	log.Info("serving", "version", version, "image", d.self.Image, "name", c.Name, "api", d.self.API, "raft", d.self.Raft, "pid", os.Getpid())
+	misbehave()
+	return d.run(ctx)
+}
+
+// run serves until ctx is over: a clean stop, which the watcher is told of.
+func (d *daemon) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.upgrader.Run(ctx) })
+	g.Go(func() error { return d.node.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case err := <-d.served:
+			return fmt.Errorf("serve the API: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return d.stop()
+	}
+	return err
+}

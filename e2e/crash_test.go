@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The builds that can be told to die.
+var (
+	crash100 = Build{Version: "1.0.0", Tags: "crash"}
+	crash110 = Build{Version: "1.1.0", Tags: "crash,era"}
+)
+
+// kill is one death: at a crash point, before or after its effect, of the member
+// that leads when the upgrade starts or of one that follows.
+type kill struct {
+	point string
+	when  string
+	role  string
+}
+
+func (k kill) String() string { return k.point + "/" + k.when + "/" + k.role }
+
+// points are the crash points whose names begin with install-, or the others.
+func points(t *testing.T, install bool) (some []string) {
+	t.Helper()
+	out := must[string](t)(output(t.Context(), "", nil, filepath.Join(binaries(t, crash100), "theseusd"), "crash-points"))
+	for _, name := range strings.Fields(out) {
+		if strings.HasPrefix(name, "install-") == install {
+			some = append(some, name)
+		}
+	}
+	if len(some) == 0 {
+		t.Fatalf("there are no crash points of that kind: %q", out)
+	}
+	return some
+}
+
+func kills(t *testing.T) (all []kill) {
+	t.Helper()
+	for _, point := range points(t, false) {
+		for _, when := range []string{"before", "after"} {
+			all = append(all, kill{point, when, "follower"}, kill{point, when, "leader"})
+		}
+	}
+	return all
+}
+
+// seed chooses followers and receivers; the environment can set it again.
+func seed(t *testing.T) *rand.Rand {
+	t.Helper()
+	s := rand.Uint64()
+	if text := os.Getenv("SEED"); text != "" {
+		s = must[uint64](t)(strconv.ParseUint(text, 10, 64))
+	}
+	t.Logf("SEED=%d", s)
+	return rand.New(rand.NewPCG(s, s))
+}
+
+func TestAGoodBuildKilledOnceAnywhereFinishesUnaided(t *testing.T) {
+	random := seed(t)
+	var mu sync.Mutex // held for reached and ran
+	reached, ran := map[string]bool{}, 0
+	all := kills(t)
+	t.Run("kill", func(t *testing.T) {
+		for _, k := range all {
+			pick := random.IntN(2)
+			t.Run(k.String(), func(t *testing.T) {
+				t.Parallel()
+				died := killedOnce(t, k, pick)
+				mu.Lock()
+				defer mu.Unlock()
+				ran++
+				reached[k.point+":"+k.when] = reached[k.point+":"+k.when] || died
+			})
+		}
+	})
+	for point, yes := range reached {
+		if !yes && ran == len(all) {
+			t.Errorf("no run reached the crash point %s", point)
+		}
+	}
+}
+
+// killedOnce runs an upgrade in which one member dies, and says whether it did:
+// a point that only a leader passes is not reached on a follower.
+func killedOnce(t *testing.T, k kill, pick int) (died bool) {
+	c := newCluster(t, func(p *Plan) { p.Bin, p.Prepare = binaries(t, crash100), mortal(k) })
+	ctx := within(t)
+	before := must[Snapshot](t)(c.Look(ctx))
+	victim := c.Named(before.Leader)
+	if k.role == "follower" {
+		victim = followers(t, c)[pick]
+	}
+	survivors := slices.DeleteFunc(slices.Clone(c.Members), func(m *Member) bool { return m == victim })
+	load := must[*Load](t)(c.StartLoad(ctx, 50*time.Millisecond))
+	check(t, c.Staged(ctx, survivors[pick], archive(t, crash110)))
+	check(t, os.Mkdir(filepath.Dir(deathNote(victim)), 0o755))
+	watch := c.Watch(ctx)
+	revived := c.revive(ctx, victim, survivors)
+
+	check(t, c.Run(ctx, survivors[pick], quick))
+	end := followed(t, c)
+
+	died, err := revived()
+	check(t, err)
+	check(t, Until(ctx, "the cluster to be whole", func() (bool, error) { s, err := c.Look(ctx); return s.Leader != "", err }))
+	load.Stop()
+	if _, two := watch.Stop(); len(two) != 0 {
+		t.Errorf("two members were out at once: %v", two)
+	}
+	if end.Status != "finished" {
+		t.Errorf("the upgrade ended %+v", end)
+	}
+	if err := load.Lost(ctx, survivors[0]); err != nil {
+		t.Error(err)
+	}
+	runs(t, c, before, crash110, anyPID)
+	return died
+}
+
+// deathNote is where a process writes that it dies at a crash point. It dies
+// only if it can, and once: the directory is made when its time has come.
+func deathNote(m *Member) string { return filepath.Join(m.Dir, "crash", "note") }
+
+// mortal tells every member where to die; a deathNote's directory says who does.
+func mortal(k kill) func(*Member) error {
+	return func(m *Member) error {
+		m.Env = append(m.Env, "THESEUS_CRASH="+k.point+":"+k.when, "THESEUS_CRASH_LOG="+deathNote(m))
+		return nil
+	}
+}
+
+// revive starts victim again when it has died, once the others have a leader:
+// then they have had the time to do what they should not. Its watcher may be
+// faster. The answer ends the wait and says whether the member died.
+func (c *Cluster) revive(ctx context.Context, victim *Member, survivors []*Member) func() (died bool, err error) {
+	waiting, stop := context.WithCancel(ctx)
+	var err error
+	var done sync.WaitGroup
+	done.Go(func() {
+		if Until(waiting, "a death", func() (bool, error) { return dead(victim), nil }) != nil {
+			return
+		}
+		err = Until(ctx, "a leader of those left", func() (bool, error) {
+			_, err := c.State(ctx, survivors[0])
+			return err == nil, err
+		})
+		if err == nil {
+			err = victim.Start()
+		}
+	})
+	return func() (bool, error) {
+		stop()
+		done.Wait()
+		_, noted := os.Stat(deathNote(victim))
+		return !errors.Is(noted, fs.ErrNotExist), err
+	}
+}
+
+func dead(m *Member) bool {
+	_, err := os.Stat(deathNote(m))
+	return err == nil
+}

@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"strings"
+	"time"
+)
+
+// Tallies is what came of the requests of several clients.
+type Tallies []Tally
+
+// Requests is how many requests were made.
+func (ts Tallies) Requests() (n int) {
+	for _, t := range ts {
+		n += t.Requests
+	}
+	return n
+}
+
+// Failed is how many requests did not get the answer they should have.
+func (ts Tallies) Failed() (n int) {
+	for _, t := range ts {
+		n += t.Failed
+	}
+	return n
+}
+
+// Failures are the first failures of each client.
+func (ts Tallies) Failures() (all []Failure) {
+	for _, t := range ts {
+		all = append(all, t.Failures...)
+	}
+	return all
+}
+
+// Of are the tallies of the clients that talk to addr.
+func (ts Tallies) Of(addr string) (some Tallies) {
+	for _, t := range ts {
+		if t.Addr == addr {
+			some = append(some, t)
+		}
+	}
+	return some
+}
+
+// Writers are the tallies of the clients that write.
+func (ts Tallies) Writers() (some Tallies) {
+	for _, t := range ts {
+		if strings.HasSuffix(t.Client, " writer") {
+			some = append(some, t)
+		}
+	}
+	return some
+}
+
+// LongestGap is the longest time that one of the clients was without a good
+// answer: of one member's clients its time out of service, of the writers the
+// longest write stall.
+func (ts Tallies) LongestGap() (longest time.Duration) {
+	for _, t := range ts {
+		longest = max(longest, t.Gap)
+	}
+	return longest
+}
+
+// SlowestRate is the rate of the client that made the fewest requests a second.
+func (ts Tallies) SlowestRate() float64 {
+	slowest := 0.0
+	for i, t := range ts {
+		if r := t.Rate(); i == 0 || r < slowest {
+			slowest = r
+		}
+	}
+	return slowest
+}

@@ -1,0 +1,134 @@
+package binary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxDeaths within one attempt are a verdict on a build. One is not: somebody
+// may have killed a good one.
+const maxDeaths = 3
+
+// died decides what comes after a daemon's death; nil is nothing more to follow.
+func (w *watcher) died(ctx context.Context, daemon *process) (*process, error) {
+	how, clean := daemon.end()
+	if w.own.stoppedCleanly(w.attempt, daemon.pid) {
+		w.log.Info("the daemon was stopped; it is not started again", "pid", daemon.pid)
+		return nil, nil
+	}
+	other, err := w.present()
+	if err != nil || other != nil && clean {
+		return other, err // ours found another one serving, and left
+	}
+	v, err := w.count(how)
+	if err != nil {
+		return nil, err
+	}
+	w.log.Warn("the daemon died", "pid", daemon.pid, "how", how, "deaths", v.Deaths)
+	if other != nil {
+		return other, nil
+	}
+	if v.Deaths >= maxDeaths {
+		return w.giveUp(ctx, fmt.Sprintf("it died %d times in this attempt; the last time: %s", v.Deaths, how))
+	}
+	return w.resume(ctx)
+}
+
+// present is the daemon that somebody else started meanwhile, or nil.
+func (w *watcher) present() (*process, error) {
+	for range 100 {
+		pid, held, err := holder(w.attempt.DataDir)
+		if err != nil || !held {
+			return nil, err
+		}
+		if alive(pid) {
+			return find(pid)
+		}
+		time.Sleep(busyPause) // it has the lock and has not written its pid yet
+	}
+	return nil, fmt.Errorf("data directory %s is in use by a process that does not say which", w.attempt.DataDir)
+}
+
+// count writes one more death down before anything is done about it.
+func (w *watcher) count(how string) (Verdict, error) {
+	v, err := w.own.verdictOn(w.attempt)
+	if err != nil {
+		return v, err
+	}
+	v.Deaths++
+	v.Reason = how
+	return v, w.own.write("verdict", v)
+}
+
+// resume starts what is at the path. What cannot be executed is put back at once.
+func (w *watcher) resume(ctx context.Context) (*process, error) {
+	if w.attempt.Supervised {
+		return w.await(ctx)
+	}
+	p, err := w.startPatiently(ctx)
+	if err != nil {
+		return w.giveUp(ctx, fmt.Sprintf("it cannot be executed: %v", err))
+	}
+	w.log.Info("started the daemon again", "pid", p.pid)
+	return p, nil
+}
+
+// startPatiently gives a machine that is short of something for a moment some time.
+func (w *watcher) startPatiently(ctx context.Context) (*process, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		p, err := w.start()
+		if err == nil || !passing(err) || !pause(ctx, lookEvery) {
+			return p, err
+		}
+	}
+}
+
+func passing(err error) bool {
+	for _, e := range []error{unix.EAGAIN, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.ETXTBSY} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// await follows whatever daemon the supervisor starts.
+func (w *watcher) await(ctx context.Context) (*process, error) {
+	for w.open() {
+		if p, err := w.present(); err != nil || p != nil {
+			return p, err
+		}
+		if !pause(ctx, lookEvery) {
+			break
+		}
+	}
+	return nil, nil
+}
+
+// giveUp ends the attempt at the new executable: the old one is put back and
+// started. If the old one never left the path, no build is to blame and starting
+// it once more would be no help.
+func (w *watcher) giveUp(ctx context.Context, reason string) (*process, error) {
+	if at, err := FileImage(w.own.Path); err == nil && at == w.attempt.OldImage {
+		return nil, fmt.Errorf("the old executable was never replaced, and it does not live: %s", reason)
+	}
+	w.log.Error("putting the old executable back", "reason", reason)
+	if err := w.own.PutBack(reason); err != nil {
+		return nil, err
+	}
+	if w.attempt.Supervised {
+		return nil, nil
+	}
+	p, err := w.startPatiently(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("start the old executable: %w", err)
+	}
+	w.log.Info("started the old executable", "pid", p.pid)
+	return nil, nil
+}

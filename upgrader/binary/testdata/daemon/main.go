@@ -1,0 +1,287 @@
+// Command daemon is what the tests swap: a small server around package binary.
+// One build is every version of it: the bytes behind the last "#" of its own
+// file say how this one behaves.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/theseusd/theseus/upgrader/binary"
+)
+
+func main() {
+	if os.Args[1] != "panic-quietly" {
+		binary.RaiseTraceback()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1], os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "daemon:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, what string, args []string) error {
+	switch what {
+	case "watch":
+		return binary.Watch(ctx, args, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	case "self-check":
+		return selfCheck(variant())
+	case "serve":
+		return serve(ctx, args[0], args[1])
+	case "image":
+		return printImage()
+	case "locate":
+		return locate()
+	case "prerequisites":
+		return prerequisites(ctx, args[0])
+	case "extract":
+		return extract(ctx, args[0])
+	case "panic", "panic-quietly":
+		var nothing *time.Time
+		fmt.Println(nothing.Unix())
+	case "-n": // as sudo: -n setcap TEXT PATH, with the capability to do it
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{AmbientCaps: []uintptr{unix.CAP_SETFCAP}}
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd.Run()
+	}
+	return errors.New("what?")
+}
+
+// variant is the text behind the last "#" of this executable.
+func variant() string {
+	raw, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		panic(err)
+	}
+	return string(raw[bytes.LastIndexByte(raw, '#')+1:])
+}
+
+func selfCheck(variant string) error {
+	image, err := binary.RunningImage()
+	if err != nil {
+		return err
+	}
+	r := binary.Report{V: binary.ReportVersion, Version: variant, Image: image, Platform: "linux/test"}
+	switch variant {
+	case "chatty":
+		fmt.Println("hello")
+		return nil
+	case "flood":
+		os.Stdout.Write(bytes.Repeat([]byte("x"), 1<<20))
+		return nil
+	case "future":
+		r.V = 2
+	case "exit":
+		return errors.New("this build cannot start")
+	case "killed":
+		die(syscall.SIGKILL)
+	case "hang":
+		select {}
+	case "environment":
+		r.Findings = os.Environ()
+	case "mute":
+		r.Version = ""
+	}
+	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+func die(of syscall.Signal) {
+	syscall.Kill(os.Getpid(), of)
+	select {}
+}
+
+func printImage() error {
+	image, err := binary.RunningImage()
+	fmt.Println(image)
+	return err
+}
+
+// locate tells where it runs from, once its input says go.
+func locate() error {
+	bufio.NewReader(os.Stdin).ReadString('\n')
+	own, err := binary.Locate()
+	if err != nil {
+		return err
+	}
+	gone := ""
+	if err := own.Present(); err != nil {
+		gone = err.Error()
+	}
+	return json.NewEncoder(os.Stdout).Encode([]string{own.Path, own.Image, gone})
+}
+
+func prerequisites(ctx context.Context, dataDir string) error {
+	own, err := binary.Locate()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(own.Prerequisites(ctx, dataDir, 0))
+}
+
+func extract(ctx context.Context, from string) error {
+	own, err := binary.Locate()
+	if err != nil {
+		return err
+	}
+	image, err := binary.FileImage(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = own.Extract(ctx, f, image)
+	return err
+}
+
+// daemon answers one line for each line on its socket.
+type daemon struct {
+	own    *binary.Own
+	data   string
+	listen net.Listener
+	lock   *os.File
+}
+
+func serve(ctx context.Context, data, addr string) error {
+	own, err := binary.Locate()
+	if err != nil {
+		return err
+	}
+	inherited, err := binary.Inherited()
+	if err != nil {
+		return err
+	}
+	switch variant() {
+	case "exit":
+		os.Exit(3)
+	case "segv":
+		die(syscall.SIGSEGV)
+	}
+	d := &daemon{own: own, data: data, lock: inherited.File("lock")}
+	if d.lock == nil {
+		d.lock, err = binary.LockDataDir(data)
+	}
+	var held *binary.HeldError
+	if errors.As(err, &held) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if d.listen, err = inherited.Listener("api"); err != nil {
+		return err
+	}
+	if d.listen == nil {
+		d.listen, err = net.Listen("tcp", addr)
+	}
+	if err != nil {
+		return err
+	}
+	if err := own.Rewatch(); err != nil {
+		return err
+	}
+	go d.accept()
+	<-ctx.Done()
+	return own.Stopping()
+}
+
+func (d *daemon) accept() {
+	for {
+		c, err := d.listen.Accept()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "daemon:", err)
+			os.Exit(1)
+		}
+		go d.answer(c)
+	}
+}
+
+func (d *daemon) answer(c net.Conn) {
+	defer c.Close()
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return
+	}
+	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	answer, err := d.do(word, strings.Fields(rest))
+	if err != nil {
+		answer = "error: " + err.Error()
+	}
+	fmt.Fprintln(c, answer)
+}
+
+func (d *daemon) do(word string, args []string) (string, error) {
+	switch word {
+	case "who":
+		return fmt.Sprintf("%d %s %s", os.Getpid(), d.own.Image, effective()), nil
+	case "arm":
+		return "armed", d.arm(args[0], args[1])
+	case "swap":
+		if err := d.own.Swap(); err != nil {
+			return "", err
+		}
+		return "", d.become()
+	case "swap-or-die":
+		if err := d.own.Swap(); err != nil {
+			return "", err
+		}
+		err := d.exec()
+		fmt.Fprintln(os.Stderr, "daemon:", err)
+		os.Exit(1)
+	case "close":
+		return "closed", d.own.Close()
+	}
+	return "", errors.New("what?")
+}
+
+func (d *daemon) arm(number, image string) error {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	start, err := binary.CurrentStart()
+	if err != nil {
+		return err
+	}
+	return d.own.Arm(binary.Plan{Upgrade: "u1", Member: "m1", Attempt: n, DataDir: d.data,
+		Image: image, Deadline: time.Minute, Start: start})
+}
+
+func (d *daemon) exec() error {
+	return binary.Exec(d.own.Path, binary.Handover{Attempt: "1", Leader: "m2", Files: map[string]syscall.Conn{
+		"api": d.listen.(syscall.Conn), "lock": d.lock}})
+}
+
+// become is the new image, or the old one again.
+func (d *daemon) become() error {
+	err := d.exec()
+	return errors.Join(err, d.own.PutBack(err.Error()), d.exec())
+}
+
+// effective is CapEff of this process.
+func effective() string {
+	raw, _ := os.ReadFile("/proc/self/status")
+	_, rest, _ := strings.Cut(string(raw), "CapEff:")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(line)
+}

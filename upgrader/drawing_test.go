@@ -1,0 +1,96 @@
+package upgrader
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the drawing into docs/upgrade.md")
+
+const (
+	drawingFile  = "../docs/upgrade.md"
+	drawingBegin = "<!-- drawn from upgrader/machine.go: go test ./upgrader -run Drawing -update -->\n"
+	drawingEnd   = "<!-- end of the drawing -->\n"
+)
+
+func TestDrawingInTheDocsIsTheMachine(t *testing.T) {
+	raw, err := os.ReadFile(drawingFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), drawingBegin)
+	old, after, closed := strings.Cut(rest, drawingEnd)
+	if !found || !closed {
+		t.Fatalf("%s has no place for the drawing", drawingFile)
+	}
+	want := drawing()
+	if *update {
+		if err := os.WriteFile(drawingFile, []byte(before+drawingBegin+want+drawingEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, old); diff != "" {
+		t.Errorf("the drawing in %s is not the machine (run with -update):\n%s", drawingFile, diff)
+	}
+}
+
+func drawing() string {
+	var b strings.Builder
+	b.WriteString("```mermaid\nstateDiagram-v2\n  [*] --> staged\n  staged --> checking: start\n  failed --> checking: start again\n")
+	for _, r := range phases() {
+		if r.to != "" {
+			fmt.Fprintf(&b, "  %s --> %s: %s\n", r.in, end2(string(r.to)), r.when)
+		}
+	}
+	b.WriteString("```\n\n```mermaid\nstateDiagram-v2\n  [*] --> waiting\n")
+	for _, r := range steps() {
+		for _, at := range r.at {
+			if r.to != "" && at != r.to {
+				fmt.Fprintf(&b, "  %s --> %s: %s\n", at, r.to, r.when)
+			}
+		}
+	}
+	b.WriteString("```\n\n| phase | who | when | then |\n|---|---|---|---|\n")
+	for _, r := range phases() {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.in, r.who, r.when, then(r.does, string(r.to)))
+	}
+	b.WriteString("\n| step | who | when | then |\n|---|---|---|---|\n")
+	for _, r := range steps() {
+		var at []string
+		for _, s := range r.at {
+			at = append(at, string(s))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.Join(at, ", "), r.who, r.when, then(r.does, string(r.to)))
+	}
+	return b.String()
+}
+
+func end2(state string) string {
+	if state == string(cleared) {
+		return "[*]"
+	}
+	return state
+}
+
+// then says in words what a row does: the effect, the command, or where to.
+func then(does func(sight) Action, to string) string {
+	a := does(exampleSight())
+	words := []string{}
+	if a.Do != "" {
+		words = append(words, string(a.Do))
+	}
+	if a.Op != "" {
+		words = append(words, "`"+string(a.Op)+"`")
+	}
+	if to != "" {
+		words = append(words, "→ "+to)
+	}
+	return strings.Join(slices.Compact(words), " ")
+}

@@ -1,0 +1,208 @@
+package upgrader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/theseusd/theseus/internal/crash"
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store"
+)
+
+const (
+	actLimit = 10 * time.Second       // for one proposal
+	idle     = time.Second            // between looks when nothing changes
+	breath   = 100 * time.Millisecond // before looking again after something went wrong
+)
+
+// Run is the loop: read the record, do the one thing it asks, write what came
+// of it. It returns when ctx is over.
+func (u *Upgrader) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		changed, led := u.Store.Changed(), u.Cluster.Leadership()
+		acted, nap, err := u.pass(ctx)
+		if err != nil && ctx.Err() == nil {
+			u.Log.Warn("act on the record", "error", err)
+			acted, nap = false, breath
+		}
+		if acted {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-led:
+		case <-time.After(nap):
+		}
+	}
+	return ctx.Err()
+}
+
+// picture is the record and what stands around it, as of one moment.
+type picture struct {
+	cluster model.Cluster
+	members map[string]model.Member
+	staging *model.Staging
+	upgrade *model.Upgrade
+}
+
+func (u *Upgrader) look() (p picture, err error) {
+	err = u.Store.View(func(v *store.View) error {
+		var err error
+		if p.cluster, err = v.Cluster(); err != nil {
+			return err
+		}
+		members, err := v.Members()
+		if err != nil {
+			return err
+		}
+		p.members = map[string]model.Member{}
+		for _, m := range members {
+			p.members[m.ID] = m
+		}
+		if p.staging, err = v.Staging(); err != nil {
+			return err
+		}
+		p.upgrade, err = v.Upgrade()
+		return err
+	})
+	return p, err
+}
+
+// pass looks once and acts at most once. It answers whether it acted, and if
+// not, how long nothing needs to be looked at unless the record changes.
+func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err error) {
+	p, err := u.look()
+	if errors.Is(err, store.ErrNotFound) {
+		return false, breath, nil // not in a cluster yet
+	}
+	if err != nil {
+		return false, 0, err
+	}
+	if self := u.self(p); !reflect.DeepEqual(p.members[self.ID], self) {
+		return true, 0, u.report(ctx, self)
+	}
+	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.next, u.mark} {
+		if acted, err := act(ctx, p); acted || err != nil {
+			return acted, 0, err
+		}
+	}
+	return false, u.nap(p), nil
+}
+
+// self is what this member has to report: who and what it is, and the verdict
+// on its last attempt if it was put back.
+func (u *Upgrader) self(p picture) model.Member {
+	self := u.Self
+	if before, known := p.members[self.ID]; known {
+		self.Verdict = before.Verdict
+	}
+	if v, found, err := u.Own.Verdict(); err == nil && found && v.PutBack {
+		self.Verdict = &model.Verdict{Upgrade: v.Upgrade, Attempt: v.Attempt, Reason: v.Reason}
+	}
+	return self
+}
+
+// armedFor is the attempt at this upgrade that this member is armed for, or 0.
+func (u *Upgrader) armedFor(upgrade string) int {
+	a, open, err := u.Own.Attempt()
+	if err != nil || !open || a.Upgrade != upgrade {
+		return 0
+	}
+	return a.Number
+}
+
+func (u *Upgrader) report(ctx context.Context, self model.Member) error {
+	return crash.Point("report", func() error {
+		return u.propose(ctx, store.OpMemberReport, store.MemberReport{Member: self})
+	})
+}
+
+func (u *Upgrader) propose(ctx context.Context, op store.Op, body any) error {
+	ctx, cancel := context.WithTimeout(ctx, actLimit)
+	defer cancel()
+	a, err := u.Cluster.Propose(ctx, store.New(op, body))
+	if err != nil {
+		return fmt.Errorf("propose %s: %w", op, err)
+	}
+	return a.Err()
+}
+
+// next asks Next and does what it says.
+func (u *Upgrader) next(ctx context.Context, p picture) (bool, error) {
+	if p.upgrade == nil {
+		return false, nil
+	}
+	a := Next(p.upgrade, u.seen(p))
+	switch {
+	case a.Op != "":
+		return true, u.point(a, func() error { return u.propose(ctx, a.Op, a.Body) })
+	case a.Do != "":
+		return true, u.effect(ctx, a, p)
+	}
+	return u.tell(ctx, p)
+}
+
+func (u *Upgrader) seen(p picture) Seen {
+	key := waitKey(p.upgrade)
+	if u.clock.key != key {
+		u.pong, u.tries = nil, 0
+	}
+	s := Seen{
+		Me: u.Self.ID, Boot: u.Self.Boot, Leading: u.Cluster.Leading(), Voters: u.Cluster.Voters(),
+		Members: p.members, Gate: p.cluster.Version, Verdict: p.members[u.Self.ID].Verdict,
+		Armed: u.armedFor(p.upgrade.ID), Pong: u.pong, Tries: u.tries,
+	}
+	if s.Leading {
+		s.Waited = u.clock.passed(p.upgrade.Wait, key, time.Now())
+	} else {
+		u.clock = clock{}
+	}
+	return s
+}
+
+// tell records the elapsed part of a wait, every twentieth of it.
+func (u *Upgrader) tell(ctx context.Context, p picture) (bool, error) {
+	if !u.Cluster.Leading() || p.upgrade.Phase.Status() != "working" {
+		return false, nil
+	}
+	key := waitKey(p.upgrade)
+	passed := u.clock.passed(p.upgrade.Wait, key, time.Now())
+	if !u.clock.due(passed, limit(p.upgrade)) {
+		return false, nil
+	}
+	u.clock.told = passed
+	return true, u.propose(ctx, store.OpUpgradeElapsed, store.UpgradeElapsed{ID: p.upgrade.ID, For: key, Passed: passed})
+}
+
+// nap is how long this member may sleep if the record does not change.
+func (u *Upgrader) nap(p picture) time.Duration {
+	if p.upgrade == nil || !u.Cluster.Leading() || p.upgrade.Phase.Status() != "working" {
+		return idle
+	}
+	nap := idle
+	if t := turnOf(p.upgrade); t != nil && t.Step == model.Probation {
+		left := p.upgrade.Options.Probation - u.clock.passed(p.upgrade.Wait, waitKey(p.upgrade), time.Now())
+		nap = min(nap, max(left, breath/10))
+	}
+	return nap
+}
+
+// point names the proposals that a crash test dies around.
+func (u *Upgrader) point(a Action, propose func() error) error {
+	switch body := a.Body.(type) {
+	case store.TurnClaim:
+		return crash.Point("claim", propose)
+	case store.TurnStep:
+		switch body.To {
+		case model.Draining:
+			return crash.Point("drain", propose)
+		case model.Done:
+			return crash.Point("settle", propose)
+		}
+	}
+	return propose()
+}

@@ -1,0 +1,73 @@
+package upgrader
+
+import (
+	"slices"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// Who is next: members in the order of the plan, whoever leads last. A leader
+// never claims; when it alone waits it hands over to a member that is done.
+
+func finished(p model.Progress) bool { return p.Step == model.Done || p.Step == model.Skipped }
+
+// waiting is the first member, other than the one who leads, that has yet to go.
+func (v sight) waiting() *model.Progress {
+	for i, p := range v.u.Members {
+		if p.Step == model.Waiting && p.ID != v.Me {
+			return &v.u.Members[i]
+		}
+	}
+	return nil
+}
+
+func (v sight) selfWaiting() bool {
+	p := v.u.Member(v.Me)
+	return p != nil && p.Step == model.Waiting
+}
+
+func (v sight) free() bool { return v.turn == nil && !v.u.Stop }
+
+func otherWaits(v sight) bool { return v.free() && v.waiting() != nil }
+
+func selfWaits(v sight) bool { return v.free() && v.waiting() == nil && v.selfWaiting() }
+
+func aloneWaits(v sight) bool { return selfWaits(v) && len(v.Voters) == 1 }
+
+// stranded: nobody took the leadership for as long as a turn may last.
+func stranded(v sight) bool { return selfWaits(v) && overdue(v) }
+
+// already finds a waiting member that runs the target as it is.
+func already(v sight) bool { return v.free() && v.alreadyThere() != nil }
+
+func (v sight) alreadyThere() *model.Progress {
+	for i, p := range v.u.Members {
+		if p.Step == model.Waiting && v.runsTarget(p.ID) {
+			return &v.u.Members[i]
+		}
+	}
+	return nil
+}
+
+// next is whom grant gives the turn.
+func (v sight) next() *model.Progress {
+	if p := v.waiting(); p != nil {
+		return p
+	}
+	return v.u.Member(v.Me)
+}
+
+// heir is the member to hand leadership to: a voter that is done, another one
+// at each further try.
+func (v sight) heir() string {
+	var heirs []string
+	for _, p := range v.u.Members {
+		if finished(p) && p.ID != v.Me && slices.Contains(v.Voters, p.ID) {
+			heirs = append(heirs, p.ID)
+		}
+	}
+	if len(heirs) == 0 {
+		return ""
+	}
+	return heirs[v.Tries%len(heirs)]
+}

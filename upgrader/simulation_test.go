@@ -1,0 +1,245 @@
+package upgrader
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store"
+)
+
+// world is a cluster without network or processes: one store that all members
+// read, members that act on it in any order, and faults in between. What a
+// member does comes from Next alone.
+type world struct {
+	t       *rapid.T
+	store   *store.Store
+	index   uint64
+	boots   int
+	members map[string]*simulated
+	ids     []string
+	leader  string
+	waited  time.Duration
+	order   []string // in which the members left
+}
+
+type simulated struct {
+	id      string
+	up      bool
+	image   string
+	boot    string
+	armed   int
+	planted bool // the new binary is at its path
+	verdict *model.Verdict
+	pong    *Pong
+}
+
+func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
+	s, err := store.Open(t.TempDir(), store.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	w := &world{store: s}
+	rapid.Check(t, func(rt *rapid.T) {
+		w.begin(rt, rapid.IntRange(1, 7).Draw(rt, "members"))
+		kills := rapid.IntRange(0, Attempts-1).Draw(rt, "kills")
+		for range 4000 {
+			if w.upgrade().Phase == model.Finished && w.upgrade().Completed {
+				w.checkEnd()
+				return
+			}
+			if kills > 0 && rapid.IntRange(0, 9).Draw(rt, "fault") == 0 {
+				kills--
+				w.kill(rapid.SampledFrom(w.ids).Draw(rt, "victim"))
+			}
+			w.move(rapid.SampledFrom(w.ids).Draw(rt, "who"))
+			w.checkAlways()
+			if w.upgrade().Phase == model.Failed {
+				rt.Fatalf("failed: %s", w.upgrade().Final)
+			}
+		}
+		rt.Fatalf("no end: phase %s, turn %+v, members %+v", w.upgrade().Phase, w.upgrade().Turn, w.upgrade().Members)
+	})
+}
+
+func (w *world) begin(t *rapid.T, n int) {
+	w.t, w.ids, w.order, w.waited = t, nil, nil, 0
+	old := w.members
+	w.members = map[string]*simulated{}
+	for id := range old {
+		w.apply(store.OpMemberRemove, store.MemberRemove{ID: id})
+	}
+	w.apply(store.OpClusterInit, store.ClusterInit{Cluster: model.Cluster{ID: "c", Version: "1.0.0"}, Admin: model.User{Name: "admin"}})
+	for i := range n {
+		m := &simulated{id: fmt.Sprintf("n%d", i+1), up: true, image: oldImage}
+		w.boots++
+		m.boot = fmt.Sprint("boot", w.boots)
+		w.members[m.id] = m
+		w.ids = append(w.ids, m.id)
+		w.report(m)
+	}
+	w.leader = rapid.SampledFrom(w.ids).Draw(t, "leader")
+	u := rollout()
+	u.ID, u.Phase, u.Runs = fmt.Sprint("u", w.boots), model.Staged, 0
+	if up := w.upgrade(); up != nil {
+		w.apply(store.OpUpgradeClear, store.UpgradeRef{ID: up.ID})
+	}
+	staging := model.Staging{ID: u.ID, Archive: u.Archive}
+	w.apply(store.OpStageAnnounce, store.StageAnnounce{Staging: staging})
+	w.apply(store.OpStageCommit, store.StageCommit{ID: u.ID, Upgrade: *u})
+	w.apply(store.OpUpgradeStart, store.UpgradeStart{ID: u.ID, Options: u.Options, Members: plan(w.look(), nil)})
+}
+
+func (w *world) look() picture {
+	p, err := (&Upgrader{Config: Config{Store: w.store}}).look()
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func (w *world) upgrade() *model.Upgrade { return w.look().upgrade }
+
+func (w *world) apply(op store.Op, body any) error {
+	w.index++
+	answers := w.store.Apply([]store.Entry{{Index: w.index, Term: 1, Data: store.New(op, body).Encode()}})
+	return answers[0].Err()
+}
+
+func (w *world) report(m *simulated) {
+	version := "1.0.0"
+	if m.image == newImage {
+		version = "1.1.0"
+	}
+	w.apply(store.OpMemberReport, store.MemberReport{Member: model.Member{
+		ID: m.id, Name: m.id, Version: version, Image: m.image, Platform: "linux/amd64", Boot: m.boot, Verdict: m.verdict}})
+}
+
+// quorum: nothing is written without one.
+func (w *world) quorum() bool {
+	up := 0
+	for _, m := range w.members {
+		if m.up {
+			up++
+		}
+	}
+	return up > len(w.members)/2
+}
+
+func (w *world) kill(id string) { w.members[id].up = false }
+
+// move lets one member do one thing: come back if it is down, or what Next says.
+func (w *world) move(id string) {
+	m := w.members[id]
+	if !m.up {
+		w.start(m)
+		return
+	}
+	if !w.quorum() {
+		return
+	}
+	if w.leader == "" || !w.members[w.leader].up {
+		w.leader, w.waited = id, 0
+	}
+	p := w.look()
+	if p.members[id].Boot != m.boot {
+		w.report(m)
+		return
+	}
+	a := Next(p.upgrade, w.seen(m, p))
+	switch {
+	case a.Op != "":
+		w.apply(a.Op, a.Body) // a conflict is an answer too
+	case a.Do != "":
+		w.effect(m, a, p)
+	case w.leader == id:
+		w.waited += time.Second
+	}
+}
+
+func (w *world) seen(m *simulated, p picture) Seen {
+	s := Seen{Me: m.id, Boot: m.boot, Leading: w.leader == m.id, Voters: w.ids, Members: p.members,
+		Gate: p.cluster.Version, Verdict: m.verdict, Armed: m.armed, Pong: m.pong}
+	if t := turnOf(p.upgrade); s.Leading && t != nil && t.Step == model.Probation {
+		s.Waited = w.waited
+	}
+	return s
+}
+
+func (w *world) effect(m *simulated, a Action, p picture) {
+	up := p.upgrade
+	switch a.Do {
+	case Check:
+		w.apply(store.OpUpgradeChecked, store.UpgradeChecked{ID: up.ID, Run: up.Runs, Member: m.id})
+	case Arm:
+		m.armed, w.waited = up.Turn.Attempt, 0
+	case Drain:
+		w.apply(store.OpTurnStep, store.TurnStep{ID: up.ID, Member: m.id, Attempt: up.Turn.Attempt,
+			From: model.Draining, To: model.Leaving, Boot: m.boot})
+	case Swap:
+		w.checkOnlyOneIsOut(m)
+		w.order = append(w.order, m.id)
+		m.planted, m.up = true, false
+	case HandOver:
+		if w.members[a.To].up {
+			w.leader, w.waited = a.To, 0
+		}
+	case Ping:
+		if w.members[a.To].up {
+			m.pong = &Pong{Member: a.To, Boot: w.members[a.To].boot}
+		}
+	case Verify:
+		w.apply(store.OpUpgradeVerified, store.UpgradeMember{ID: up.ID, Member: m.id})
+	}
+}
+
+// start is a member coming up on whatever binary is at its path.
+func (w *world) start(m *simulated) {
+	w.boots++
+	m.up, m.boot, m.pong = true, fmt.Sprint("boot", w.boots), nil
+	if m.planted {
+		m.image = newImage
+	}
+	if w.leader == m.id && len(w.ids) > 1 {
+		w.leader = ""
+	}
+}
+
+func (w *world) checkOnlyOneIsOut(m *simulated) {
+	up := w.upgrade()
+	if up.Turn == nil || up.Turn.Member != m.id || !up.Turn.Claimed {
+		w.t.Fatalf("%s leaves without holding the turn: %+v", m.id, up.Turn)
+	}
+	if w.leader == m.id && len(w.ids) > 1 {
+		w.t.Fatalf("%s leaves while it leads", m.id)
+	}
+}
+
+func (w *world) checkAlways() {
+	out := 0
+	for _, p := range w.upgrade().Members {
+		switch p.Step {
+		case model.Claimed, model.Draining, model.Leaving, model.Probation:
+			out++
+		}
+	}
+	if out > 1 {
+		w.t.Fatalf("%d members are out at once: %+v", out, w.upgrade().Members)
+	}
+}
+
+func (w *world) checkEnd() {
+	for _, m := range w.members {
+		if m.image != newImage {
+			w.t.Fatalf("finished, and %s runs %s", m.id, m.image)
+		}
+	}
+	if v := w.look().cluster.Version; v != "1.0.0" && v != "1.1.0" {
+		w.t.Fatalf("cluster version %s", v)
+	}
+}

@@ -1,0 +1,90 @@
+package upgrader
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/staging"
+	"github.com/theseusd/theseus/store"
+	"github.com/theseusd/theseus/upgrader/binary"
+)
+
+// Cluster is what the upgrader asks of the member's place in the cluster. Every
+// call may be made again.
+type Cluster interface {
+	// Propose commits a command and returns when it is applied here. The same
+	// command, proposed again, is answered again and not applied again.
+	Propose(ctx context.Context, c store.Command) (store.Answer, error)
+	// ProposeChunk commits a piece of an archive.
+	ProposeChunk(ctx context.Context, c store.Chunk) error
+	// ReadIndex returns when the local store is as new as the cluster was at the call.
+	ReadIndex(ctx context.Context) error
+
+	Leading() bool
+	Leadership() <-chan struct{}
+	HandOver(ctx context.Context, to string) error
+	Voters() []string
+
+	// Compact drops the log but for its last entries, and with it the stubs of archives.
+	Compact(ctx context.Context, trailing uint64) error
+	// Call asks another member, or this one, over the member-to-member port.
+	Call(ctx context.Context, member, path string, in, out any) error
+	// Handle answers such calls.
+	Handle(path string, answer func(context.Context, json.RawMessage) (any, error))
+}
+
+// Process is the daemon around the upgrader: what it takes to leave the port
+// and become another image.
+type Process interface {
+	// LameDuck keeps serving but asks clients to come back on new connections.
+	LameDuck()
+	// Recover undoes LameDuck.
+	Recover()
+	// Quiet returns when nothing is in flight that would be lost.
+	Quiet(ctx context.Context) error
+	// Reexec parks accepting, closes everything, runs swap and becomes the image
+	// at the path of the binary. It returns only if nothing was closed yet;
+	// later failures put the process back into the current image.
+	Reexec(ctx context.Context, swap func() error) error
+}
+
+// Config is what an Upgrader is made of.
+type Config struct {
+	Store   *store.Store
+	Cluster Cluster
+	Process Process
+	Own     *binary.Own   // this member's executable on disk
+	Trust   staging.Trust // who may sign packages
+	Limits  staging.Limits
+	Self    model.Member // what this member reports of itself
+	Launch  binary.Start // how to start the daemon again, for the watcher
+	DataDir string
+	Log     *slog.Logger
+}
+
+// Upgrader runs one member's part in upgrades.
+type Upgrader struct {
+	Config
+
+	// Owned by Run's goroutine.
+	clock     clock
+	pong      *Pong
+	tries     int
+	compacted string // the upgrade whose chunks were compacted away
+	leaseOf   clock
+
+	mu       sync.Mutex
+	held     map[string]bool // archives that an upload here is about to announce
+	rendered rendered        // the tracking profile as last rendered
+}
+
+// New makes an Upgrader and registers what it answers to other members. Run it.
+func New(c Config) *Upgrader {
+	u := &Upgrader{Config: c, held: map[string]bool{}}
+	c.Cluster.Handle(pathWell, u.answerWell)
+	c.Cluster.Handle(pathReady, u.answerReady)
+	return u
+}

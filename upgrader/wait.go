@@ -1,0 +1,86 @@
+package upgrader
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/theseusd/theseus/model"
+)
+
+const (
+	checkingLimit  = 2 * time.Minute
+	verifyingLimit = 2 * time.Minute
+	leaseLimit     = time.Minute // a staging whose receiver is silent for so long is dropped
+
+	// DefaultDeadline is a member's time for its whole turn, as in Digital Rebar.
+	DefaultDeadline = time.Hour
+	// DefaultProbation is how long a member must be well before the next goes.
+	DefaultProbation = 10 * time.Second
+)
+
+// limit is the end of the present wait.
+func limit(u *model.Upgrade) time.Duration {
+	switch u.Phase {
+	case model.Checking:
+		return checkingLimit
+	case model.Verifying:
+		return verifyingLimit
+	}
+	if p := turnOf(u); p != nil && p.Step == model.Probation {
+		return u.Options.Probation + u.Options.Deadline
+	}
+	return u.Options.Deadline
+}
+
+func turnOf(u *model.Upgrade) *model.Progress {
+	if u.Turn == nil {
+		return nil
+	}
+	return u.Member(u.Turn.Member)
+}
+
+// waitKey names the present wait. Its clock starts anew when the name changes:
+// a turn is one wait from its grant until the member is back, probation another.
+func waitKey(u *model.Upgrade) string {
+	p := turnOf(u)
+	switch {
+	case u.Phase == model.Rolling && p == nil:
+		return "rolling"
+	case u.Phase == model.Rolling && p.Step == model.Probation:
+		return fmt.Sprintf("probation of %s, attempt %d, process %s", p.ID, p.Attempt, p.Boot)
+	case u.Phase == model.Rolling:
+		return fmt.Sprintf("turn of %s, attempt %d", p.ID, p.Attempt)
+	}
+	return fmt.Sprintf("%s, run %d", u.Phase, u.Runs)
+}
+
+// clock measures one wait on this member's monotonic clock, on top of what
+// earlier leaders wrote down of it.
+type clock struct {
+	key   string
+	since time.Time
+	base  time.Duration
+	told  time.Duration
+}
+
+// passed is how long the wait named key has lasted.
+func (c *clock) passed(w model.Wait, key string, now time.Time) time.Duration {
+	if c.key != key {
+		*c = clock{key: key, since: now}
+		if w.For == key {
+			c.base, c.told = w.Passed, w.Passed
+		}
+	}
+	return c.base + now.Sub(c.since)
+}
+
+// due says whether another twentieth of the wait has gone by unrecorded.
+func (c *clock) due(passed, limit time.Duration) bool { return passed-c.told >= limit/20 }
+
+// WaitingFor is what an upgrade waits for, as people see it.
+type WaitingFor struct {
+	What    string   `json:"what"`
+	Since   string   `json:"since"`
+	Until   string   `json:"until,omitempty"`
+	Choices []string `json:"choices"`
+}
