@@ -38,7 +38,11 @@ func (t *throttle) wait(host string, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	// A debt is the time at which all failures are forgiven.
-	return max(0, t.debts[network(host)].Sub(now)-(failuresAtOnce-1)*failureForgiven)
+	debt := t.debts[network(host)]
+	if debt.Before(now) {
+		return 0 // the zero time too, from which Sub would saturate
+	}
+	return max(0, debt.Sub(now)-(failuresAtOnce-1)*failureForgiven)
 }
 
 // failed counts one failure.

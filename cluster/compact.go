@@ -20,7 +20,7 @@ func (n *Node) Compact(ctx context.Context, trailing uint64) error {
 	if err := n.raft.ReloadConfig(set); err != nil {
 		return fmt.Errorf("compact the log: %w", err)
 	}
-	err := await(ctx, n.raft.Snapshot())
+	err := n.await(ctx, n.raft.Snapshot())
 	set.TrailingLogs = usual
 	if back := n.raft.ReloadConfig(set); err == nil {
 		err = back

@@ -98,7 +98,7 @@ func (n *Node) transferHere(ctx context.Context, to string) (leaderAnswer, error
 	} else {
 		f = n.raft.LeadershipTransfer()
 	}
-	if err := await(ctx, f); err != nil {
+	if err := n.await(ctx, f); err != nil {
 		return leaderAnswer{Leader: n.Self.ID}, fmt.Errorf("transfer leadership: %w", err)
 	}
 	leader, err := n.awaitLeader(ctx, "")

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func (n *Node) watchLeadership() {
 func (n *Node) takeOver() {
 	for n.raft.State() == raft.Leader {
 		term := n.raft.CurrentTerm()
-		err := n.raft.Barrier(rpcTimeout).Error()
+		err := n.await(context.Background(), n.raft.Barrier(rpcTimeout))
 		if err == nil && n.raft.CurrentTerm() == term {
 			n.lead.passed(term)
 			return
@@ -109,11 +110,11 @@ func (n *Node) takeOver() {
 func (n *Node) standDown() {
 	n.log.Error("the store stopped; this member leaves raft", "error", n.Store.Fault())
 	if n.raft.State() == raft.Leader {
-		if err := n.raft.LeadershipTransfer().Error(); err != nil {
+		if err := n.await(context.Background(), n.raft.LeadershipTransfer()); err != nil {
 			n.log.Warn("hand over before leaving", "error", err)
 		}
 	}
-	n.raft.Shutdown()
+	n.raft.Shutdown().Error() // waits; it is always nil, says raft's future.go
 	n.lead.tell()
 }
 

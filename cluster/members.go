@@ -104,7 +104,7 @@ func (n *Node) addHere(ctx context.Context, m model.Member) error {
 		return err
 	}
 	id, address := raft.ServerID(m.ID), raft.ServerAddress(m.Raft)
-	if err := await(ctx, n.raft.AddNonvoter(id, address, 0, patience(ctx))); err != nil {
+	if err := n.await(ctx, n.raft.AddNonvoter(id, address, 0, patience(ctx))); err != nil {
 		return n.passOn(fmt.Errorf("add %s without a vote: %w", m.Name, err), err)
 	}
 	if err := n.catchUp(ctx, m); err != nil {
@@ -113,7 +113,7 @@ func (n *Node) addHere(ctx context.Context, m model.Member) error {
 	if _, err := n.Propose(ctx, store.New(store.OpMemberReport, store.MemberReport{Member: m})); err != nil {
 		return fmt.Errorf("record member %s: %w", m.Name, err)
 	}
-	if err := await(ctx, n.raft.AddVoter(id, address, 0, patience(ctx))); err != nil {
+	if err := n.await(ctx, n.raft.AddVoter(id, address, 0, patience(ctx))); err != nil {
 		return n.passOn(fmt.Errorf("give %s a vote: %w", m.Name, err), err)
 	}
 	n.log.Info("member joined", "member", m.Name, "id", m.ID, "raft", m.Raft)
@@ -162,7 +162,7 @@ func (n *Node) removeHere(ctx context.Context, id string) error {
 	if err := n.removable(ctx, id); err != nil {
 		return err
 	}
-	if err := await(ctx, n.raft.RemoveServer(raft.ServerID(id), 0, patience(ctx))); err != nil {
+	if err := n.await(ctx, n.raft.RemoveServer(raft.ServerID(id), 0, patience(ctx))); err != nil {
 		return n.passOn(fmt.Errorf("remove member %s: %w", id, err), err)
 	}
 	if _, err := n.Propose(ctx, store.New(store.OpMemberRemove, store.MemberRemove{ID: id})); err != nil {

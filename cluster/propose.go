@@ -60,7 +60,7 @@ func (n *Node) applyHere(ctx context.Context, data []byte) (store.Answer, error)
 		return store.Answer{}, err
 	}
 	f := n.raft.Apply(data, patience(ctx))
-	if err := await(ctx, f); err != nil {
+	if err := n.await(ctx, f); err != nil {
 		return store.Answer{}, n.passOn(fmt.Errorf("append to the log: %w", err), err)
 	}
 	a := f.Response().(store.Answer)

@@ -150,13 +150,16 @@ func (r *route) learn(target string, err error) bool {
 	return true
 }
 
-// await waits for one of raft's futures, or for ctx.
-func await(ctx context.Context, f raft.Future) error {
+// await waits for one of raft's futures, for ctx, or for Close: raft never
+// answers what is still in its apply channel when it shuts down.
+func (n *Node) await(ctx context.Context, f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()
 	select {
 	case err := <-done:
 		return err
+	case <-n.closing:
+		return raft.ErrRaftShutdown
 	case <-ctx.Done():
 		return ctx.Err()
 	}
