@@ -61,12 +61,13 @@ type API struct {
 	started  chan struct{}
 	draining atomic.Bool
 	logins   *logins
+	idle     time.Duration // how long a body may stand still
 	status   atomic.Pointer[snapshot]
 }
 
 // New makes an API that is not ready yet.
 func New(log *slog.Logger) *API {
-	a := &API{log: log, started: make(chan struct{}), logins: newLogins()}
+	a := &API{log: log, started: make(chan struct{}), logins: newLogins(), idle: uploadIdle}
 	a.routes = a.router()
 	return a
 }

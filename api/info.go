@@ -14,7 +14,7 @@ import (
 
 // features are what clients look for before they use it.
 func features() []string {
-	return []string{"two-phase-rolling-upgrades", "inline-upgrade", "consistent-reads", "join-tokens"}
+	return []string{"two-phase-rolling-upgrades"}
 }
 
 func (a *API) info(http.Header, *http.Request) (int, any, error) {

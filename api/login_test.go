@@ -136,7 +136,9 @@ func TestAnExpiredTokenIsRefusedThoughItIsRemembered(t *testing.T) {
 func TestATokenIsGivenToItsOwnUserOnly(t *testing.T) {
 	m := readyMember(t)
 	m.want(t, "GET", "/api/v3/users/root/token", "", 403, "")
-	m.want(t, "HEAD", "/api/v3/users/admin/token", "", 405, "")
+	if w := m.do("HEAD", "/api/v3/users/admin/token", ""); w.Code != 405 {
+		t.Errorf("HEAD makes a token: %d", w.Code)
+	}
 }
 
 func TestATokensLifeIsBounded(t *testing.T) {

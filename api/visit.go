@@ -35,7 +35,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := &visit{id: requestID(r), start: time.Now()}
 	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 	if r.Body != nil && r.Body != http.NoBody {
-		v.body = &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
+		v.body = &body{ReadCloser: r.Body, control: http.NewResponseController(w), idle: a.idle}
 		r.Body = v.body
 	}
 	// Routes are found by the decoded path. A client with a slash after its
@@ -114,6 +114,7 @@ const uploadIdle = 60 * time.Second
 type body struct {
 	io.ReadCloser
 	control *http.ResponseController
+	idle    time.Duration
 	ended   bool
 }
 
@@ -121,11 +122,11 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.ended {
 		return 0, io.EOF // a deadline set now would end the request itself
 	}
-	b.control.SetReadDeadline(time.Now().Add(uploadIdle))
+	b.control.SetReadDeadline(time.Now().Add(b.idle))
 	n, err := b.ReadCloser.Read(p)
 	b.ended = errors.Is(err, io.EOF)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = model.Problemf(model.Malformed, "receive the request: nothing came for %s", uploadIdle)
+		err = model.Problemf(model.Malformed, "receive the request: nothing came for %s", b.idle)
 	}
 	return n, err
 }

@@ -11,6 +11,9 @@ import (
 // requestLimit is when a client gives a request up as failed.
 const requestLimit = 15 * time.Second
 
+// maxBehind is how much of its pace a client makes up for.
+const maxBehind = time.Second
+
 // keptFailures is how many failures of a client are kept in words.
 const keptFailures = 20
 
@@ -22,14 +25,16 @@ type Client struct {
 	Addr   string
 	CA     *x509.CertPool
 	Fresh  bool          // a new connection for every request
-	Pace   time.Duration // from the start of one request to that of the next; 0: at once
+	Pace   time.Duration // from the start of one request to that of the next, on average; 0: at once
 	Next   func(n int) Request
-	Accept func(n int, a Answer) error // nil: the answer is as it should be
+	Writes func(n int) bool            // whether request n writes; nil: none does
+	Accept func(n int, a Answer) error // what is wrong with the answer to request n
 
 	conn *Conn
 
-	mu sync.Mutex // held for what follows
-	t  Tally
+	mu        sync.Mutex // held for what follows
+	t         Tally
+	lastWrite time.Time
 }
 
 // Tally is what came of a client's requests.
@@ -42,7 +47,7 @@ type Tally struct {
 	First    time.Time     // start of the first request
 	Last     time.Time     // last good answer, or First before there is one
 	Gap      time.Duration // the longest time without a good answer
-	GapAt    time.Time     // its end
+	Stall    time.Duration // the longest time without an acknowledged write
 	Slowest  time.Duration // the longest that one answer took
 	Dials    int
 }
@@ -65,20 +70,25 @@ func (c *Client) Run(ctx context.Context) {
 	c.begin()
 	for n := 0; ctx.Err() == nil; n++ {
 		start := time.Now()
-		c.note(start, c.once(n))
+		c.note(n, start, c.once(n))
 		wait()
 	}
 }
 
+// pacer waits for the start of the next request. A client that fell behind goes
+// on at once until it has caught up, but for no more than maxBehind of it.
 func (c *Client) pacer(ctx context.Context) (wait func()) {
-	if c.Pace == 0 {
-		return func() {}
-	}
-	tick := time.NewTicker(c.Pace)
-	context.AfterFunc(ctx, tick.Stop)
+	next := time.Now()
 	return func() {
+		next = next.Add(c.Pace)
+		if c.Pace == 0 {
+			return
+		}
+		if behind := time.Since(next); behind > maxBehind {
+			next = next.Add(behind - maxBehind)
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(time.Until(next)):
 		case <-ctx.Done():
 		}
 	}
@@ -98,6 +108,7 @@ func (c *Client) begin() {
 	defer c.mu.Unlock()
 	now := time.Now()
 	c.t = Tally{Client: c.Name, Addr: c.Addr, First: now, Last: now}
+	c.lastWrite = now
 }
 
 func (c *Client) once(n int) error {
@@ -134,25 +145,33 @@ func (c *Client) hangUp() {
 	}
 }
 
-// note counts one request that began at start.
-func (c *Client) note(start time.Time, err error) {
+// note counts request n, which began at start.
+func (c *Client) note(n int, start time.Time, err error) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t.Requests++
 	c.t.Slowest = max(c.t.Slowest, now.Sub(start))
-	if gap := now.Sub(c.t.Last); gap > c.t.Gap {
-		c.t.Gap, c.t.GapAt = gap, now
+	c.t.Gap = max(c.t.Gap, now.Sub(c.t.Last))
+	writes := c.Writes != nil && c.Writes(n)
+	if writes {
+		c.t.Stall = max(c.t.Stall, now.Sub(c.lastWrite))
 	}
 	if err != nil {
-		c.t.Failed++
-		if c.t.Failed > keptFailures {
-			return
-		}
-		c.t.Failures = append(c.t.Failures, Failure{At: now, Client: c.Name, What: err.Error()})
+		c.fail(now, err)
 		return
 	}
 	c.t.Last = now
+	if writes {
+		c.lastWrite = now
+	}
+}
+
+// fail counts a failure. The caller holds mu.
+func (c *Client) fail(now time.Time, err error) {
+	if c.t.Failed++; c.t.Failed <= keptFailures {
+		c.t.Failures = append(c.t.Failures, Failure{At: now, Client: c.Name, What: err.Error()})
+	}
 }
 
 // Rate is how many requests a second the client made, from its first request to

@@ -16,89 +16,99 @@ import (
 // end, the last value that was acknowledged for it.
 const ringSize = 16
 
-// Load is raw clients on every member of a cluster: a reader and a writer that
-// keep their connection, and a reader and a writer that open a new one each time.
+// Load is raw clients on every member of a cluster.
 type Load struct {
 	cluster *Cluster
-	clients []*Client
-	writers []*writer
+	talkers []*talker
 
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
-// writer remembers what was acknowledged; its client's goroutine owns it until
-// the load has ended.
-type writer struct {
+// talker is a client with a profile of its own that it writes and reads. It
+// remembers what was acknowledged; its goroutine owns that until the load ends.
+type talker struct {
+	Client
 	profile string
+	every   int           // which of its requests write: 1 all, 2 every other
 	acked   [ringSize]int // the last acknowledged value of each param; 0: none
 	sent    [ringSize]int // the last value sent
 }
 
-// StartLoad creates a profile for every writer and starts the clients, each
-// with pace between its requests.
+// StartLoad starts two clients on every member, one that keeps its connection
+// and one that opens a new one for every request, with pace between their
+// requests. Reads and writes take turns.
 func (c *Cluster) StartLoad(ctx context.Context, pace time.Duration) (*Load, error) {
 	l := &Load{cluster: c}
 	for _, m := range c.Members {
-		for _, fresh := range []bool{false, true} {
-			if err := l.add(ctx, m, fresh, pace); err != nil {
-				return nil, err
-			}
+		l.add(m, "keep-alive", pace, 2)
+		l.add(m, "new-connection", pace, 2).Fresh = true
+	}
+	return l, l.start(ctx)
+}
+
+// StartWriters starts one client on every member that keeps its connection and
+// only writes.
+func (c *Cluster) StartWriters(ctx context.Context, pace time.Duration) (*Load, error) {
+	l := &Load{cluster: c}
+	for _, m := range c.Members {
+		l.add(m, "writing", pace, 1)
+	}
+	return l, l.start(ctx)
+}
+
+func (l *Load) add(m *Member, kind string, pace time.Duration, every int) *Client {
+	t := &talker{profile: "load-" + m.Name + "-" + kind, every: every}
+	t.Client = Client{Name: m.Name + " " + kind, Addr: m.API, CA: l.cluster.CA, Pace: pace,
+		Next: t.next(l.cluster.Auth), Writes: t.writes, Accept: t.accept}
+	l.talkers = append(l.talkers, t)
+	return &t.Client
+}
+
+// start creates the profiles and lets the clients run.
+func (l *Load) start(ctx context.Context) error {
+	for i, t := range l.talkers {
+		m := l.cluster.Members[i%len(l.cluster.Members)]
+		if err := l.cluster.CreateProfile(ctx, m, t.profile); err != nil {
+			return err
 		}
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
-	for _, client := range l.clients {
-		l.done.Go(func() { client.Run(running) })
+	for _, t := range l.talkers {
+		l.done.Go(func() { t.Run(running) })
 	}
-	return l, nil
-}
-
-func (l *Load) add(ctx context.Context, m *Member, fresh bool, pace time.Duration) error {
-	kind := "keep-alive"
-	if fresh {
-		kind = "new-connection"
-	}
-	w := &writer{profile: "load-" + m.Name + "-" + kind}
-	if err := l.cluster.CreateProfile(ctx, m, w.profile); err != nil {
-		return err
-	}
-	read := &Client{Name: m.Name + " " + kind + " reader", Addr: m.API, CA: l.cluster.CA, Fresh: fresh, Pace: pace}
-	write := &Client{Name: m.Name + " " + kind + " writer", Addr: m.API, CA: l.cluster.CA, Fresh: fresh, Pace: pace}
-	read.Next, read.Accept = reads(w.profile, l.cluster.Auth)
-	write.Next, write.Accept = w.next(l.cluster.Auth), w.accept
-	l.clients = append(l.clients, read, write)
-	l.writers = append(l.writers, w)
 	return nil
 }
 
-func reads(profile, auth string) (func(int) Request, func(int, Answer) error) {
-	request := Request{Method: "GET", Path: "/api/v3/profiles/" + profile, Auth: auth}
-	accept := func(_ int, a Answer) error {
-		if a.Status != http.StatusOK {
-			return unexpected(a)
-		}
-		var p model.Profile
-		if err := json.Unmarshal(a.Body, &p); err != nil || p.Name != profile {
-			return fmt.Errorf("not the profile %s: %s", profile, a.Body)
-		}
-		return nil
-	}
-	return func(int) Request { return request }, accept
-}
+func (t *talker) writes(n int) bool { return n%t.every == 0 }
 
-func (w *writer) next(auth string) func(int) Request {
+// slot is the param that request n writes.
+func (t *talker) slot(n int) int { return n / t.every % ringSize }
+
+func (t *talker) next(auth string) func(int) Request {
+	path := "/api/v3/profiles/" + t.profile
 	return func(n int) Request {
-		w.sent[n%ringSize] = n + 1
-		return Text("POST", fmt.Sprintf("/api/v3/profiles/%s/params/p%d", w.profile, n%ringSize), auth, fmt.Sprint(n+1))
+		if !t.writes(n) {
+			return Request{Method: "GET", Path: path, Auth: auth}
+		}
+		t.sent[t.slot(n)] = n + 1
+		return Text("POST", fmt.Sprintf("%s/params/p%d", path, t.slot(n)), auth, fmt.Sprint(n+1))
 	}
 }
 
-func (w *writer) accept(n int, a Answer) error {
-	if a.Status != http.StatusOK && a.Status != http.StatusCreated {
+func (t *talker) accept(n int, a Answer) error {
+	switch {
+	case t.writes(n) && (a.Status == http.StatusOK || a.Status == http.StatusCreated):
+		t.acked[t.slot(n)] = n + 1
+		return nil
+	case a.Status != http.StatusOK:
 		return unexpected(a)
 	}
-	w.acked[n%ringSize] = n + 1
+	var p model.Profile
+	if err := json.Unmarshal(a.Body, &p); err != nil || p.Name != t.profile {
+		return fmt.Errorf("not the profile %s: %s", t.profile, a.Body)
+	}
 	return nil
 }
 
@@ -116,8 +126,8 @@ func (l *Load) Stop() Tallies {
 // Tallies is what came of all requests so far.
 func (l *Load) Tallies() Tallies {
 	var all Tallies
-	for _, c := range l.clients {
-		all = append(all, c.Tally())
+	for _, t := range l.talkers {
+		all = append(all, t.Tally())
 	}
 	return all
 }
@@ -126,24 +136,24 @@ func (l *Load) Tallies() Tallies {
 // reads through m. Call it after Stop; nil means that nothing was lost.
 func (l *Load) Lost(ctx context.Context, m *Member) error {
 	var errs []error
-	for _, w := range l.writers {
+	for _, t := range l.talkers {
 		var params map[string]int
-		path := "/api/v3/profiles/" + w.profile + "/params?consistent=true"
+		path := "/api/v3/profiles/" + t.profile + "/params?consistent=true"
 		if err := l.cluster.Get(ctx, m, path, &params); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, w.lost(params))
+		errs = append(errs, t.lost(params))
 	}
 	return errors.Join(errs...)
 }
 
-func (w *writer) lost(params map[string]int) error {
+func (t *talker) lost(params map[string]int) error {
 	var errs []error
-	for i, acked := range w.acked {
+	for i, acked := range t.acked {
 		// A write that was sent and not acknowledged may have been applied.
-		if got := params[fmt.Sprintf("p%d", i)]; got != acked && got != w.sent[i] {
-			errs = append(errs, fmt.Errorf("profile %s, param p%d: %d was acknowledged, it holds %d", w.profile, i, acked, got))
+		if got := params[fmt.Sprintf("p%d", i)]; got != acked && got != t.sent[i] {
+			errs = append(errs, fmt.Errorf("profile %s, param p%d: %d was acknowledged, it holds %d", t.profile, i, acked, got))
 		}
 	}
 	return errors.Join(errs...)

@@ -36,7 +36,7 @@ func TestARollingUpgradeIsNoticedByNobody(t *testing.T) {
 		t.Error(err)
 	}
 	runs(t, c, before, v110, samePID)
-	t.Logf("%d requests, out of service for %s, writes stalled for %s", tallies.Requests(), tallies.LongestGap(), tallies.Writers().LongestGap())
+	t.Logf("%d requests, out of service for %s, writes stalled for %s", tallies.Requests(), tallies.LongestGap(), tallies.LongestStall())
 }
 
 const (

@@ -1,9 +1,6 @@
 package e2e
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Tallies is what came of the requests of several clients.
 type Tallies []Tally
@@ -42,22 +39,20 @@ func (ts Tallies) Of(addr string) (some Tallies) {
 	return some
 }
 
-// Writers are the tallies of the clients that write.
-func (ts Tallies) Writers() (some Tallies) {
-	for _, t := range ts {
-		if strings.HasSuffix(t.Client, " writer") {
-			some = append(some, t)
-		}
-	}
-	return some
-}
-
 // LongestGap is the longest time that one of the clients was without a good
-// answer: of one member's clients its time out of service, of the writers the
-// longest write stall.
+// answer: of one member's clients, its time out of service.
 func (ts Tallies) LongestGap() (longest time.Duration) {
 	for _, t := range ts {
 		longest = max(longest, t.Gap)
+	}
+	return longest
+}
+
+// LongestStall is the longest time that one of the clients was without an
+// acknowledged write.
+func (ts Tallies) LongestStall() (longest time.Duration) {
+	for _, t := range ts {
+		longest = max(longest, t.Stall)
 	}
 	return longest
 }

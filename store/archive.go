@@ -39,10 +39,11 @@ func (s *Store) Archive(digest string) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a, tx.Rollback()
+	tx.end()
+	return a, nil
 }
 
-func (a *Archive) begin() (*bolt.Tx, error) {
+func (a *Archive) begin() (*reader, error) {
 	tx, err := a.vault.archive(a.digest)
 	if err != nil {
 		return nil, fmt.Errorf("open archive %s: %w", a.digest, err)
@@ -56,8 +57,8 @@ func (a *Archive) ReadAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer tx.Rollback()
-	n, err := readChunks(tx, p, off)
+	defer tx.end()
+	n, err := readChunks(tx.Tx, p, off)
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("read archive %s: %w", a.digest, err)
 	}
@@ -70,8 +71,8 @@ func (a *Archive) Size() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer tx.Rollback()
-	return chunksSize(tx), nil
+	defer tx.end()
+	return chunksSize(tx.Tx), nil
 }
 
 // Close ends the use of a. The file is the store's and stays open: others may

@@ -80,7 +80,7 @@ func (s *ship) archiveTx(c cargo) int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer tx.Rollback()
+	defer tx.end()
 	return tx.ID()
 }
 

@@ -28,10 +28,10 @@ const (
 type generation struct {
 	name    string
 	dir     string
-	records *bolt.DB
+	records *file
 
 	mu       sync.Mutex // guards archives
-	archives map[string]*bolt.DB
+	archives map[string]*file
 }
 
 // liveGeneration opens the generation that CURRENT names. If fresh, there may
@@ -122,7 +122,7 @@ func openGeneration(state, name string) (*generation, error) {
 	if err := makeBuckets(db, recordBuckets()...); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &generation{name: name, dir: dir, records: db, archives: map[string]*bolt.DB{}}, nil
+	return &generation{name: name, dir: dir, records: &file{DB: db}, archives: map[string]*file{}}, nil
 }
 
 func (g *generation) archivesPath() string { return filepath.Join(g.dir, archivesDir) }
@@ -133,21 +133,22 @@ func (g *generation) archivePath(digest string) string {
 
 // archive opens the file of an archive, which then stays open. ErrNotFound when
 // there is none and it shall not be made.
-func (g *generation) archive(digest string, create bool) (*bolt.DB, error) {
+func (g *generation) archive(digest string, create bool) (*file, error) {
 	if !validDigest(digest) {
 		return nil, ErrNotFound
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if db := g.archives[digest]; db != nil {
-		return db, nil
+	if f := g.archives[digest]; f != nil {
+		return f, nil
 	}
 	db, err := g.openArchive(digest, create)
 	if err != nil {
 		return nil, err
 	}
-	g.archives[digest] = db
-	return db, nil
+	f := &file{DB: db}
+	g.archives[digest] = f
+	return f, nil
 }
 
 func (g *generation) openArchive(digest string, create bool) (*bolt.DB, error) {
@@ -163,12 +164,12 @@ func (g *generation) openArchive(digest string, create bool) (*bolt.DB, error) {
 
 // forget takes an archive's file out of use and hands it to the caller to
 // close; nil when it is not open.
-func (g *generation) forget(digest string) *bolt.DB {
+func (g *generation) forget(digest string) *file {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	db := g.archives[digest]
+	f := g.archives[digest]
 	delete(g.archives, digest)
-	return db
+	return f
 }
 
 // keepOnly removes every file of an archive that is not in keep.
@@ -189,11 +190,11 @@ func (g *generation) keepOnly(keep map[string]bool) error {
 }
 
 func (g *generation) close() error {
-	err := g.records.Close()
+	err := g.records.close()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, db := range g.archives {
-		err = errors.Join(err, db.Close())
+	for _, f := range g.archives {
+		err = errors.Join(err, f.close())
 	}
 	return err
 }

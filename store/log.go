@@ -129,15 +129,15 @@ func (l *Log) rehydrate(s *stub) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer tx.Rollback()
-	bytes := payload(tx, s.number)
-	if bytes == nil {
+	defer tx.end()
+	held := payload(tx.Tx, s.number)
+	if held == nil {
 		return nil, raft.ErrLogNotFound
 	}
-	if len(bytes) != int(s.length) || sha256.Sum256(bytes) != s.sum {
+	if len(held) != int(s.length) || sha256.Sum256(held) != s.sum {
 		return nil, fmt.Errorf("chunk %d of archive %x has changed since it came", s.number, s.digest)
 	}
-	return EncodeChunk(Chunk{Digest: s.digest, Number: s.number, Payload: bytes}), nil
+	return EncodeChunk(Chunk{Digest: s.digest, Number: s.number, Payload: held}), nil
 }
 
 // StoreLog is StoreLogs of one.

@@ -14,7 +14,7 @@ import (
 // which hold everything as it was while members go on writing.
 type outgoing struct {
 	header streamHeader
-	txs    []*bolt.Tx // in the order of the header's files
+	txs    []*reader // in the order of the header's files
 
 	pipe *io.PipeReader
 	done chan struct{}
@@ -25,14 +25,14 @@ func (s *Store) send() (*raft.SnapshotMeta, io.ReadCloser, error) {
 	o := &outgoing{done: make(chan struct{})}
 	meta, err := s.load(o)
 	if err != nil {
-		o.rollback()
+		o.end()
 		return nil, nil, err
 	}
 	r, w := io.Pipe()
 	o.pipe = r
 	go func() {
 		defer close(o.done)
-		defer o.rollback()
+		defer o.end()
 		w.CloseWithError(pack(w, o.header, o.body))
 	}()
 	return meta, o, nil
@@ -45,10 +45,10 @@ func (s *Store) load(o *outgoing) (*raft.SnapshotMeta, error) {
 	if err != nil {
 		return nil, err
 	}
-	meta := metaIn(tx)
+	meta := metaIn(tx.Tx)
 	o.header = streamHeader{Format: streamFormat, Index: meta.Index, Term: meta.Term}
 	o.add(recordsFile, tx)
-	digests, err := s.belonging(tx)
+	digests, err := s.belonging(tx.Tx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *Store) belonging(tx *bolt.Tx) ([]string, error) {
 	return slices.Sorted(maps.Keys(digests)), nil
 }
 
-func (o *outgoing) add(name string, tx *bolt.Tx) {
+func (o *outgoing) add(name string, tx *reader) {
 	o.txs = append(o.txs, tx)
 	o.header.Files = append(o.header.Files, streamFile{Name: name, Size: tx.Size()})
 }
@@ -97,9 +97,9 @@ func (o *outgoing) body(w io.Writer) error {
 	return nil
 }
 
-func (o *outgoing) rollback() {
+func (o *outgoing) end() {
 	for _, tx := range o.txs {
-		_ = tx.Rollback() // a read transaction has nothing to lose
+		tx.end()
 	}
 }
 

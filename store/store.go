@@ -114,6 +114,6 @@ func (s *Store) view(f func(*bolt.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	return f(tx)
+	defer tx.end()
+	return f(tx.Tx)
 }

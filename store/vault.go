@@ -43,13 +43,13 @@ func (v *vault) name() (name string, err error) {
 	return name, err
 }
 
-// records begins to read the records; the caller rolls back.
-func (v *vault) records() (tx *bolt.Tx, err error) {
+// records begins to read the records; the caller ends it.
+func (v *vault) records() (r *reader, err error) {
 	err = v.use(func(g *generation) error {
-		tx, err = g.records.Begin(false)
+		r, err = g.records.read()
 		return err
 	})
-	return tx, err
+	return r, err
 }
 
 // update changes the records.
@@ -57,28 +57,28 @@ func (v *vault) update(f func(*bolt.Tx) error) error {
 	return v.use(func(g *generation) error { return g.records.Update(f) })
 }
 
-// archive begins to read an archive; the caller rolls back. ErrNotFound when
-// there is none.
-func (v *vault) archive(digest string) (tx *bolt.Tx, err error) {
+// archive begins to read an archive; the caller ends it. ErrNotFound when there
+// is none.
+func (v *vault) archive(digest string) (r *reader, err error) {
 	err = v.use(func(g *generation) error {
-		db, err := g.archive(digest, false)
+		f, err := g.archive(digest, false)
 		if err != nil {
 			return err
 		}
-		tx, err = db.Begin(false)
+		r, err = f.read()
 		return err
 	})
-	return tx, err
+	return r, err
 }
 
 // put adds chunks to an archive, which is made if need be.
 func (v *vault) put(digest string, chunks []Chunk) error {
 	return v.use(func(g *generation) error {
-		db, err := g.archive(digest, true)
+		f, err := g.archive(digest, true)
 		if err != nil {
 			return err
 		}
-		return putChunks(db, chunks)
+		return putChunks(f.DB, chunks)
 	})
 }
 
@@ -103,8 +103,8 @@ func (v *vault) drop(digest string) error {
 	if v.gen == nil {
 		return ErrClosed
 	}
-	if db := v.gen.forget(digest); db != nil {
-		v.retire(db.Close)
+	if f := v.gen.forget(digest); f != nil {
+		v.retire(f.close)
 	}
 	if err := os.Remove(v.gen.archivePath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -121,7 +121,7 @@ func (v *vault) swap(next *generation) *generation {
 	return old
 }
 
-// retire closes in the background: bbolt's Close waits for open transactions.
+// retire closes in the background: readers may be out.
 func (v *vault) retire(closeFile func() error) {
 	v.leaving.Go(func() {
 		if err := closeFile(); err != nil {

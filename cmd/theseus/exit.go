@@ -27,7 +27,7 @@ func exits() []exit {
 		{2, "wrong usage", as[*usageError]},
 		{3, "not found", answered(model.NotFound, http.StatusNotFound)},
 		{4, "not allowed", either(
-			answered(model.Unauthorized, http.StatusUnauthorized), answered(model.Forbidden, http.StatusForbidden))},
+			answered(model.Unauthorized, http.StatusUnauthorized, http.StatusTooManyRequests), answered(model.Forbidden, http.StatusForbidden))},
 		{5, "unreachable, or no leader", either(
 			as[*client.Unreachable], answered(model.Unavailable, http.StatusServiceUnavailable))},
 		{6, "conflict, or a precondition is not met", either(

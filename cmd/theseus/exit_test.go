@@ -41,6 +41,7 @@ func TestEveryWayToEndHasItsCode(t *testing.T) {
 		{&model.Error{Code: 404}, 3},
 		{&model.Error{Code: 401}, 4},
 		{&model.Error{Code: 403}, 4},
+		{&model.Error{Code: 429}, 4},
 		{&model.Error{Code: 503}, 5},
 		{&client.Unreachable{Err: errors.New("refused")}, 5},
 		{&followBroken{&client.Unreachable{Err: errors.New("refused")}}, 5},

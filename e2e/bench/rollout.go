@@ -21,7 +21,7 @@ func rollout(ctx context.Context, b *bench) error {
 		if err := c.Staged(ctx, followers[0], b.archive); err != nil {
 			return err
 		}
-		load, err := c.StartLoad(ctx, loadPace)
+		load, err := c.StartWriters(ctx, loadPace)
 		if err != nil {
 			return err
 		}
@@ -34,12 +34,12 @@ func rollout(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(b, "\nrolling upgrade of three members, probation 0, under %d clients\n", len(ts))
+		fmt.Fprintf(b, "\nrolling upgrade of three members, probation 0, under %d clients that write\n", len(ts))
 		fmt.Fprintf(b, "  from the first claim to the last done  %4d ms\n", w.last.Sub(w.first).Milliseconds())
 		for _, m := range c.Members {
 			fmt.Fprintf(b, "  %s out of service                     %4d ms\n", m.Name, ts.Of(m.API).LongestGap().Milliseconds())
 		}
-		fmt.Fprintf(b, "  longest write stall                    %4d ms, the pace of %s included\n", ts.Writers().LongestGap().Milliseconds(), loadPace)
+		fmt.Fprintf(b, "  longest write stall                    %4d ms, the pace of %s included\n", ts.LongestStall().Milliseconds(), loadPace)
 		fmt.Fprintf(b, "  requests                               %d, %d failed\n", ts.Requests(), ts.Failed())
 		return load.Lost(ctx, c.Members[0])
 	})

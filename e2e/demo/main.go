@@ -21,7 +21,7 @@ import (
 
 const (
 	limit       = 10 * time.Minute      // for the whole, building included
-	pace        = 16 * time.Millisecond // of each client: 62 requests a second
+	pace        = 17 * time.Millisecond // of each client: 58 requests a second
 	minRequests = 10_000
 	minRate     = 50.0
 	maxOut      = time.Second // a member is out of service for less

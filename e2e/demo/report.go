@@ -34,10 +34,10 @@ func (r report) print(w io.Writer, c *e2e.Cluster) {
 	fmt.Fprintf(w, "\nleader               %s -> %s\n", r.before.Leader, r.after.Leader)
 	fmt.Fprintf(w, "requests             %d by %d raw clients that never retry, %d failed\n", r.tallies.Requests(), len(r.tallies), r.tallies.Failed())
 	fmt.Fprintf(w, "slowest client       %.0f requests a second\n", r.tallies.SlowestRate())
-	fmt.Fprintf(w, "longest write stall  %s\n", millis(r.tallies.Writers().LongestGap()))
+	fmt.Fprintf(w, "longest write stall  %s\n", millis(r.tallies.LongestStall()))
 	fmt.Fprintf(w, "never two out        looked %d times, saw two %d times\n", r.looks, len(r.two))
 	fmt.Fprintf(w, "upgrade              %s: %s\n", r.end.Status, r.end.Final)
-	fmt.Fprintf(w, "\nOut of service and stall are the longest time between two answers to one client,\nthe client's own pace of %s included.\n", pace)
+	fmt.Fprintf(w, "\nOut of service and stall are the longest time between two answers to one client,\nand between two acknowledged writes of one; its own pace is in it: %s and %s.\n", pace, 2*pace)
 }
 
 func short(image string) string { return image[:min(len(image), len("sha256:")+8)] }

@@ -66,9 +66,7 @@ func (w *watcher) count(how string) (Verdict, error) {
 
 // resume starts what is at the path. What cannot be executed is put back at once.
 func (w *watcher) resume(ctx context.Context) (*process, error) {
-	if w.attempt.Supervised {
-		return w.await(ctx)
-	}
+	
 	p, err := w.startPatiently(ctx)
 	if err != nil {
 		return w.giveUp(ctx, fmt.Sprintf("it cannot be executed: %v", err))
@@ -98,25 +96,27 @@ func passing(err error) bool {
 	return false
 }
 
-// await follows whatever daemon the supervisor starts.
+// await follows whatever daemon the supervisor starts. One that dies before it
+// is seen here is not counted.
 func (w *watcher) await(ctx context.Context) (*process, error) {
 	for w.open() {
-		if p, err := w.present(); err != nil || p != nil {
-			return p, err
+		p, err := w.present()
+		if p != nil {
+			w.log.Info("following the daemon that was started", "pid", p.pid)
 		}
-		if !pause(ctx, lookEvery) {
-			break
+		if p != nil || err != nil || !pause(ctx, busyPause) {
+			return p, err
 		}
 	}
 	return nil, nil
 }
 
 // giveUp ends the attempt at the new executable: the old one is put back and
-// started. If the old one never left the path, no build is to blame and starting
-// it once more would be no help.
+// started. If the old one is at the path, no build is to blame and starting it
+// once more would be no help.
 func (w *watcher) giveUp(ctx context.Context, reason string) (*process, error) {
 	if at, err := FileImage(w.own.Path); err == nil && at == w.attempt.OldImage {
-		return nil, fmt.Errorf("the old executable was never replaced, and it does not live: %s", reason)
+		return nil, fmt.Errorf("the old executable is at the path, and it does not live: %s", reason)
 	}
 	w.log.Error("putting the old executable back", "reason", reason)
 	if err := w.own.PutBack(reason); err != nil {

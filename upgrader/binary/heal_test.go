@@ -29,6 +29,7 @@ func TestABuildThatDiesThreeTimesIsPutBack(t *testing.T) {
 			if _, got := m.becomes(m.own.Image); got != capEff {
 				t.Errorf("CapEff is %s, it was %s", got, capEff)
 			}
+			m.must("close")
 			m.unwatched(attempt)
 			v, err := m.verdict()
 			if err != nil || !v.PutBack || v.Deaths != 3 || v.Upgrade != "u1" || v.Attempt != 1 || !strings.Contains(v.Reason, bad.how) {
@@ -52,6 +53,7 @@ func TestABuildThatCannotBeExecutedIsPutBackAtOnce(t *testing.T) {
 	attempt := m.attempt()
 	m.swap("swap-or-die")
 	m.becomes(m.own.Image)
+	m.must("close")
 	m.unwatched(attempt)
 	v, err := m.verdict()
 	if err != nil || !v.PutBack || v.Deaths != 1 || !strings.Contains(v.Reason, "exec format error") {
@@ -142,6 +144,12 @@ func TestASupervisedDaemonIsNotStartedByTheWatcher(t *testing.T) {
 			t.Fatalf("a daemon runs: %v, %v", held, err)
 		}
 		m.start() // as the supervisor would
+		until(t, "the watcher follows", func() error {
+			if want := fmt.Sprintf("pid=%d", m.cmd.Process.Pid); !strings.Contains(m.log.String(), "following the daemon that was started\" upgrade=u1 attempt=1 "+want) {
+				return fmt.Errorf("not %s\n%s", want, m.log)
+			}
+			return nil
+		})
 		if watchers := m.processes("watch"); len(watchers) != 1 {
 			t.Fatalf("watchers: %v", watchers)
 		}

@@ -81,12 +81,22 @@ func (p place) own(t *testing.T, path string) {
 // put writes an executable of this variant; caps is what setcap sets, if anything.
 func (p place) put(t *testing.T, name, variant, caps string) string {
 	t.Helper()
+	path := p.write(t, name, variant)
+	setcap(t, caps, path)
+	return path
+}
+
+func (p place) write(t *testing.T, name, variant string) string {
+	t.Helper()
 	path := filepath.Join(p.bin, name)
+	// A child forked by another test meanwhile would hold the file open for
+	// writing, and it could not be executed.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, variantBytes(variant), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	p.own(t, path)
-	setcap(t, caps, path)
 	return path
 }
 

@@ -1,0 +1,344 @@
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// leave takes a server off its listener in the order that loses nothing.
+func leave(t *testing.T, s *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s.LameDuck()
+	if err := errors.Join(s.Quiet(ctx), s.Park(), s.Shutdown(ctx)); err != nil {
+		t.Errorf("leave: %v", err)
+	}
+}
+
+// caller asks one thing again and again, and never the same thing twice because
+// it got no answer. It makes a new connection only when it is of that kind or
+// was told that this one ends.
+type caller struct {
+	site  *site
+	fresh bool
+	text  string
+	conn  *raw
+	count int
+}
+
+func (c *caller) once() (err error) {
+	if c.conn == nil {
+		if c.conn, err = c.site.dial(); err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+	}
+	if err := c.conn.send(c.text); err != nil {
+		return fmt.Errorf("send request %d: %w", c.count, err)
+	}
+	r, body, err := c.conn.receive("GET")
+	if err != nil {
+		return fmt.Errorf("receive answer %d: %w", c.count, err)
+	}
+	if r.StatusCode != 200 {
+		return fmt.Errorf("answer %d: %d %s", c.count, r.StatusCode, body)
+	}
+	if r.Close || c.fresh {
+		c.conn.Close()
+		c.conn = nil
+	}
+	c.count++
+	return nil
+}
+
+// S3: not one request is lost while one server after the other leaves the
+// listener, as images of the daemon do.
+func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	m.want(t, "POST", "/api/v3/profiles", sent, 201, "")
+	auth := "Bearer " + m.token(t, "")
+	texts := []string{request("GET", "/api/v3/profiles/p1", auth, "\r\n"), request("POST", "/api/v3/profiles/p1/params/k", auth, "Content-Length: 2\r\n\r\n17")}
+	var over atomic.Bool
+	var group sync.WaitGroup
+	callers := make([]*caller, 8)
+	for i := range callers {
+		c := &caller{site: s, fresh: i%2 == 0, text: texts[i/2%2]}
+		callers[i] = c
+		group.Go(func() {
+			for !over.Load() {
+				if err := c.once(); err != nil {
+					t.Errorf("caller %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	now := s.serve(t, m.API)
+	for range 20 {
+		leave(t, now)
+		now.Recover() // the API is of the next server
+		now = s.serve(t, m.API)
+	}
+	over.Store(true)
+	group.Wait()
+	for i, c := range callers {
+		if c.count < 20 {
+			t.Errorf("caller %d got %d answers only", i, c.count)
+		}
+	}
+}
+
+func TestALameDuckEndsEveryConnectionAfterItsAnswer(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	srv := s.serve(t, m.API)
+	c := s.mustDial(t)
+	ask := func() *http.Response {
+		t.Helper()
+		if err := c.send(request("GET", "/readyz", "", "\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := c.receive("GET")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := ask(); r.Close || r.StatusCode != 200 {
+		t.Errorf("before: %d, close %v", r.StatusCode, r.Close)
+	}
+	srv.LameDuck()
+	if r := ask(); !r.Close || r.StatusCode != 503 {
+		t.Errorf("lame duck: %d, close %v", r.StatusCode, r.Close)
+	}
+	if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection is still open: %v", err)
+	}
+	srv.Recover()
+	c = s.mustDial(t)
+	if r := ask(); r.Close || r.StatusCode != 200 {
+		t.Errorf("recovered: %d, close %v", r.StatusCode, r.Close)
+	}
+}
+
+func TestQuietWaitsForTheConnectionsThatMayStillBeUsed(t *testing.T) {
+	now := time.Now()
+	g := newGuests()
+	g.setLame(now)
+	g.setLame(now.Add(time.Minute)) // the second call does not begin anew
+	add := func(arrived time.Time, s http.ConnState, since, heard time.Time) func() {
+		n := g.welcome(nil)
+		n.arrived, n.state, n.since, n.heard = arrived, s, since, heard
+		return func() { delete(g.all, n) }
+	}
+	before, long := now.Add(-time.Hour), now.Add(-time.Minute)
+	for _, row := range []struct {
+		what    string
+		arrived time.Time
+		state   http.ConnState
+		since   time.Time
+		heard   time.Time
+		after   time.Duration // since the drain began
+		want    int
+	}{
+		{"in a request", before, http.StateActive, long, long, 9 * time.Second, 1},
+		{"busy a moment ago", before, http.StateIdle, now, now, busyWithin - 1, 1},
+		{"idle for long enough", before, http.StateIdle, now, now, busyWithin, 0},
+		{"idle for long, at the beginning", before, http.StateIdle, long, long, idleGrace - 1, 1},
+		{"idle for long", before, http.StateIdle, long, long, idleGrace, 0},
+		{"idle for long, and sending now", before, http.StateIdle, long, now, time.Second, 1},
+		{"not one request yet", before, http.StateNew, long, long, 0, 0},
+		{"come since, in a request", now.Add(1), http.StateActive, now, now, time.Second, 0},
+	} {
+		remove := add(row.arrived, row.state, row.since, row.heard)
+		if got := g.unaware(now.Add(row.after)); got != row.want {
+			t.Errorf("%s: %d, want %d", row.what, got, row.want)
+		}
+		remove()
+	}
+}
+
+func TestShutdownWaitsForTheFirstRequestOfANewConnection(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	srv := s.serve(t, m.API)
+	tcp, err := net.Dial("tcp", s.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	eventually(t, "the connection to be accepted", func() bool {
+		return srv.guests.count(func(*guest) bool { return true }) == 1
+	})
+	if err := srv.Park(); err != nil {
+		t.Fatal(err)
+	}
+	down := make(chan error, 1)
+	go func() { down <- srv.Shutdown(context.Background()) }()
+	c := tls.Client(tcp, &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1"})
+	if _, err := io.WriteString(c, request("GET", "/healthz", "", "\r\n")); err != nil {
+		t.Fatalf("the handshake: %v", err)
+	}
+	head := make([]byte, 15)
+	if _, err := io.ReadFull(c, head); err != nil || string(head) != "HTTP/1.1 200 OK" {
+		t.Errorf("answer %q, %v", head, err)
+	}
+	if err := <-down; err != nil {
+		t.Errorf("shut down: %v", err)
+	}
+}
+
+func TestWhatComesWhileParkedIsServedByTheNext(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	srv := s.serve(t, m.API)
+	if err := errors.Join(srv.Park(), srv.Park()); err != nil {
+		t.Fatal(err)
+	}
+	asked := func() chan error {
+		answer := make(chan error, 1)
+		go func() {
+			c := &caller{site: s, fresh: true, text: request("GET", "/healthz", "", "\r\n")}
+			answer <- c.once()
+		}()
+		return answer
+	}
+	first := asked()
+	if n := srv.guests.count(func(*guest) bool { return true }); n != 0 {
+		t.Errorf("parked, and %d connections were accepted", n)
+	}
+	if err := errors.Join(srv.Unpark(), srv.Unpark(), <-first); err != nil {
+		t.Errorf("after unparking: %v", err)
+	}
+	if err := srv.Park(); err != nil {
+		t.Fatal(err)
+	}
+	second := asked()
+	if err := srv.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	m.draining.Store(false)
+	s.serve(t, m.API)
+	if err := <-second; err != nil {
+		t.Errorf("at the next server: %v", err)
+	}
+}
+
+func TestAServerThatNeverServedShutsDown(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	srv, err := NewServer(s.listener, s.tls, m.API, m.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(srv.Park(), srv.Shutdown(context.Background()), srv.Serve()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestShutdownSaysWhatItCut(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	started, ended := make(chan struct{}), make(chan error, 1)
+	m.upgrader.upload = func(body io.Reader) error {
+		close(started)
+		_, err := io.Copy(io.Discard, body)
+		ended <- err
+		return err
+	}
+	srv := s.serve(t, m.API)
+	c := s.mustDial(t)
+	if err := c.send(request("POST", "/api/v3/system/upgrade/stage", m.basic, "Content-Length: 1000\r\n\r\nthe beginning")); err != nil {
+		t.Fatal(err)
+	}
+	<-started
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := srv.Shutdown(over)
+	if err == nil || !strings.Contains(err.Error(), "1 connections were cut") {
+		t.Errorf("shut down: %v", err)
+	}
+	if err := <-ended; err == nil {
+		t.Errorf("the upload ended well")
+	}
+}
+
+func TestHTTP2IsNotSpoken(t *testing.T) {
+	s := newSite(t)
+	s.serve(t, readyMember(t).API)
+	if got := s.mustDial(t).ConnectionState().NegotiatedProtocol; got != "http/1.1" {
+		t.Errorf("negotiated %q", got)
+	}
+}
+
+func TestAnUploadRefusedEarlyIsAnsweredAndHungUpOn(t *testing.T) {
+	s := newSite(t)
+	m := readyMember(t)
+	s.serve(t, m.API)
+	for name, text := range map[string]string{
+		"length":  request("POST", "/api/v3/system/upgrade/stage", "", "Content-Length: 60000000\r\n\r\n"),
+		"chunked": request("POST", "/api/v3/system/upgrade/stage", "", "Transfer-Encoding: chunked\r\n\r\n10000\r\n"),
+		"asking":  request("POST", "/api/v3/system/upgrade/stage", "", "Expect: 100-continue\r\nContent-Length: 60000000\r\n\r\n"),
+	} {
+		c := s.mustDial(t)
+		if err := c.send(text + strings.Repeat("x", 10000)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r, body, err := c.receive("POST")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if r.StatusCode != 401 || !r.Close {
+			t.Errorf("%s: %d, close %v", name, r.StatusCode, r.Close)
+		}
+		checkShape(t, name, r, body)
+		if rest, err := io.ReadAll(c.in); len(rest) > 0 {
+			t.Errorf("%s: went on with %q, %v", name, rest, err)
+		}
+	}
+}
+
+func TestAConnectionGoesOnAfterARequestThatWasReadWhole(t *testing.T) {
+	s := newSite(t)
+	m := readyMember(t)
+	s.serve(t, m.API)
+	c := s.mustDial(t)
+	for i, want := range []int{201, 409, 409} {
+		if err := c.send(request("POST", "/api/v3/profiles", m.basic, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(sent), sent))); err != nil {
+			t.Fatal(err)
+		}
+		r, body, err := c.receive("POST")
+		if err != nil || r.StatusCode != want || r.Close {
+			t.Fatalf("request %d: %v, %s, %v", i, r, body, err)
+		}
+		if r.ContentLength != int64(len(body)) || len(r.TransferEncoding) > 0 {
+			t.Errorf("length %d of %d", r.ContentLength, len(body))
+		}
+	}
+}
+
+func TestAnUploadThatStandsStillIsGivenUp(t *testing.T) {
+	s := newSite(t)
+	m := readyMember(t)
+	m.idle = 50 * time.Millisecond
+	s.serve(t, m.API)
+	c := s.mustDial(t)
+	if err := c.send(request("POST", "/api/v3/profiles", m.basic, "Content-Length: 1000\r\n\r\nthe beginning")); err != nil {
+		t.Fatal(err)
+	}
+	r, body, err := c.receive("POST")
+	if err != nil || r.StatusCode != 400 || !r.Close || !strings.Contains(string(body), "nothing came for 50ms") {
+		t.Errorf("%v %s %v", r, body, err)
+	}
+}

@@ -1,0 +1,221 @@
+package cluster
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store"
+)
+
+func TestAJoinerIsRefusedForAReason(t *testing.T) {
+	h := newCluster(t, 1)
+	n := h.members[0].node
+	good, _, err := n.NewJoinToken(h.ctx(), time.Hour)
+	must(t, err)
+	print, secret, _ := strings.Cut(good, ".")
+	old := model.Token{Hash: tokenHash("old"), Join: true, Expires: "2020-01-01T00:00:00Z"}
+	login := model.Token{Hash: tokenHash("login"), User: "admin", Expires: "2999-01-01T00:00:00Z"}
+	for _, token := range []model.Token{old, login} {
+		_, err := n.Propose(h.ctx(), store.New(store.OpTokenPut, store.TokenPut{Token: token}))
+		must(t, err)
+	}
+	for _, c := range []struct {
+		name  string
+		token string
+		what  func(*model.Member)
+		want  string
+	}{
+		{"a token of another cluster", strings.Repeat("00", 32) + "." + secret, nil, "not of the cluster"},
+		{"a token with another secret", print + ".wrong", nil, "has expired"},
+		{"a token that has expired", print + ".old", nil, "has expired"},
+		{"a login token", print + ".login", nil, "has expired"},
+		{"no token at all", "hello", nil, "this is not a join token"},
+		{"another member's name", good, func(m *model.Member) { m.Name = "n1" }, "already has the name n1"},
+		{"another member's API address", good, func(m *model.Member) { m.API = "https://n1:8092" }, "already has the API address"},
+		{"another member's raft address", good, func(m *model.Member) { m.Raft = h.members[0].self.Raft }, "already has the member address"},
+		{"a copied data directory", good, func(m *model.Member) { m.ID = h.members[0].self.ID }, "copied or restored"},
+		{"too old a version", good, func(m *model.Member) { m.Version = "0.9.0" }, "the cluster is at 1.0.0"},
+	} {
+		h.record(h.members[0])
+		m := h.add("joiner")
+		if c.what != nil {
+			c.what(&m.self)
+		}
+		err := m.tryOpen(Config{Join: &Join{URL: h.members[0].api.URL, Token: c.token}})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want one with %q", c.name, err, c.want)
+		}
+	}
+	if peers := n.servers(); len(peers) != 1 {
+		t.Errorf("somebody slipped in: %v", peers)
+	}
+}
+
+// record has a member report itself, as the daemon does at its start.
+func (h *harness) record(m *member) {
+	h.t.Helper()
+	_, err := m.node.Propose(h.ctx(), store.New(store.OpMemberReport, store.MemberReport{Member: m.self}))
+	must(h.t, err)
+}
+
+// inUpgrade puts an upgrade of that phase into the records.
+func (h *harness) inUpgrade(phase model.Phase) {
+	h.t.Helper()
+	a := model.Archive{Digest: strings.Repeat("ab", 32), Size: 1, Version: "1.1.0"}
+	for _, c := range []store.Command{
+		store.New(store.OpStageAnnounce, store.StageAnnounce{Staging: model.Staging{ID: "s", Archive: a}}),
+		store.New(store.OpStageCommit, store.StageCommit{ID: "s", Upgrade: model.Upgrade{ID: "s", Archive: a, Phase: phase}}),
+	} {
+		answer, err := h.members[0].node.Propose(h.ctx(), c)
+		must(h.t, errors.Join(err, answer.Err()))
+	}
+}
+
+func TestMembershipIsFrozenDuringAnUpgradeButForTheDead(t *testing.T) {
+	h := newCluster(t, 3)
+	token, _, err := h.members[0].node.NewJoinToken(h.ctx(), time.Hour)
+	must(t, err)
+	h.inUpgrade(model.Rolling)
+	err = h.add("n4").tryOpen(Config{Join: &Join{URL: h.members[0].api.URL, Token: token}})
+	if err == nil || !strings.Contains(err.Error(), "membership is frozen while the upgrade to 1.1.0 is rolling") {
+		t.Errorf("join: %v", err)
+	}
+	err = h.members[1].node.Remove(h.ctx(), "n3")
+	if model.KindOf(err) != model.Conflict || !strings.Contains(err.Error(), "frozen") {
+		t.Errorf("remove a live member: %v", err)
+	}
+	h.members[2].kill()
+	must(t, h.members[1].node.Remove(h.ctx(), "n3"))
+	if got := len(h.members[0].node.Voters()); got != 2 {
+		t.Errorf("%d voters are left", got)
+	}
+}
+
+func TestRemovingMembersDownToOne(t *testing.T) {
+	h := newCluster(t, 3)
+	must(t, h.members[1].node.Remove(h.ctx(), "n1")) // the leader: hands over first
+	h.shouldHave("n2", "n3")
+	leader := h.leader()
+	must(t, leader.node.Remove(h.ctx(), leader.self.ID)) // the leader again, of two
+	h.leader().write("alone")
+	err := h.leader().node.Remove(h.ctx(), h.leader().self.Name)
+	if model.KindOf(err) != model.Conflict || !strings.Contains(err.Error(), "no other to lead") {
+		t.Errorf("remove the last: %v", err)
+	}
+	if err := h.leader().node.Remove(h.ctx(), "nobody"); model.KindOf(err) != model.NotFound {
+		t.Errorf("remove nobody: %v", err)
+	}
+}
+
+func (h *harness) shouldHave(names ...string) {
+	h.t.Helper()
+	leader := h.leader()
+	var got []string
+	must(h.t, leader.store.View(func(v *store.View) error {
+		members, err := v.Members()
+		for _, m := range members {
+			got = append(got, m.Name)
+		}
+		return err
+	}))
+	for _, m := range h.members {
+		_, voter := find(leader.node.servers(), m.self.ID)
+		if want := strings.Contains(strings.Join(names, " "), m.self.Name); voter != want {
+			h.t.Errorf("%s in raft's configuration: %v, want %v", m.self.Name, voter, want)
+		}
+	}
+	for _, name := range got {
+		if !strings.Contains(strings.Join(names, " "), name) {
+			h.t.Errorf("the records still know %s", name)
+		}
+	}
+}
+
+func TestARemovalThatWouldCostTheMajorityIsRefused(t *testing.T) {
+	h := newCluster(t, 3)
+	h.members[2].kill()
+	err := h.members[0].node.Remove(h.ctx(), "n2")
+	if model.KindOf(err) != model.Conflict || !strings.Contains(err.Error(), "only 1 answer") {
+		t.Errorf("got %v", err)
+	}
+	must(t, h.members[0].node.Remove(h.ctx(), "n3"))
+	h.members[1].write("two are enough")
+}
+
+func TestARemovedMemberIsNotLetInAgain(t *testing.T) {
+	h := newCluster(t, 3)
+	gone := h.members[2]
+	must(t, h.members[0].node.Remove(h.ctx(), "n3"))
+	err := h.members[2].node.calls.post(h.ctx(), h.members[0].self.ID, pathPing, []byte("{}"), nil)
+	if model.KindOf(err) != model.Forbidden {
+		t.Errorf("its call was answered: %v", err)
+	}
+	gone.kill()
+	h.members[1].write("without it")
+}
+
+func TestAJoinerThatDiedOnTheWayGoesOnWithoutItsToken(t *testing.T) {
+	h := newCluster(t, 2)
+	token, _, err := h.members[0].node.NewJoinToken(h.ctx(), time.Hour)
+	must(t, err)
+	m := h.add("n3")
+	h.enrolOnly(m, token)
+	m.start(Config{Join: &Join{URL: "https://127.0.0.1:1", Token: "worthless"}})
+	h.shouldHave("n1", "n2", "n3")
+	m.kill()
+	m.start(Config{Join: &Join{URL: "https://127.0.0.1:1", Token: "worthless"}}) // the same command line, as a member
+	m.write("still in")
+}
+
+// enrolOnly takes a joiner as far as its certificate.
+func (h *harness) enrolOnly(m *member, token string) {
+	h.t.Helper()
+	keys, err := OpenKeys(m.dir)
+	must(h.t, err)
+	n := &Node{log: m.log, Config: Config{Keys: keys, Self: m.self, Log: m.log, Join: &Join{URL: h.members[0].api.URL, Token: token}}}
+	peers, err := n.enrol(h.ctx())
+	must(h.t, err)
+	if len(peers) != 2 {
+		h.t.Fatalf("enrolled with %d peers", len(peers))
+	}
+}
+
+func TestAJoinTokenIsKeptAsAHashAndExpires(t *testing.T) {
+	h := newCluster(t, 1)
+	token, expires, err := h.members[0].node.NewJoinToken(h.ctx(), 2*time.Hour)
+	must(t, err)
+	if left := time.Until(expires); left > 2*time.Hour || left < time.Hour {
+		t.Errorf("it lasts %s", left)
+	}
+	_, secret, err := splitToken(token)
+	must(t, err)
+	raw, err := os.ReadFile(h.members[0].dir + "/raft.db")
+	must(t, err)
+	if strings.Contains(string(raw), secret) {
+		t.Error("the log holds the secret of a join token")
+	}
+	if _, _, err := h.members[0].node.NewJoinToken(h.ctx(), 31*24*time.Hour); model.KindOf(err) != model.Malformed {
+		t.Errorf("a token for ever: %v", err)
+	}
+}
+
+func TestAnIdentityIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	first, err := LoadIdentity(dir)
+	must(t, err)
+	second, err := LoadIdentity(dir)
+	must(t, err)
+	if diff := cmp.Diff(first, second); diff != "" || len(first.ID) != 36 || first.ID == first.Incarnation {
+		t.Errorf("%+v, then %+v", first, second)
+	}
+	must(t, os.WriteFile(dir+"/"+identityFile, []byte(`{"id":"x","incarnation":"y","more":1}`), 0o644))
+	if _, err := LoadIdentity(dir); err == nil {
+		t.Error("an identity with an unknown field was read")
+	}
+}
