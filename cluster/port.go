@@ -93,15 +93,15 @@ func (p *port) shake(raw net.Conn) {
 }
 
 // track remembers an open connection, so that close can end it at once.
-func (p *port) track(c net.Conn) bool {
+func (p *port) track(c *conn) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+	closed := p.closed
+	p.conns[c] = !closed
+	p.mu.Unlock()
+	if closed {
 		c.Close()
-		return false
 	}
-	p.conns[c] = true
-	return true
+	return !closed
 }
 
 // dial connects to a member; the connection ends with the port.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -140,7 +141,7 @@ func TestAConsistentReadThroughADeposedLeaderIsNotStale(t *testing.T) {
 	check(t, leader.Signal(syscall.SIGCONT))
 
 	a := must[Answer](t)(conn.read(question.Method))
-	if a.Status == http.StatusOK && string(a.Body) != `"new"` {
+	if a.Status == http.StatusOK && strings.TrimSpace(string(a.Body)) != `"new"` {
 		t.Errorf("a consistent read through the old leader is stale: %s", a.Body)
 	}
 	if a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable {

@@ -170,19 +170,17 @@ func chunksIn(logs []*raft.Log) map[[32]byte][]Chunk {
 	return all
 }
 
-// change runs f in one transaction and keeps the ends in step.
+// change runs f in one transaction and keeps the ends in step. They are read
+// after it: within a transaction that has emptied several leaves, bbolt's
+// Cursor.Last looks for a fuller one for ever (cursor.go, prev).
 func (l *Log) change(f func(*bolt.Tx) error) error {
-	var first, last uint64
-	err := l.db.Update(func(tx *bolt.Tx) error {
-		err := f(tx)
-		first, last = ends(tx)
-		return err
-	})
-	if err != nil {
+	if err := l.db.Update(f); err != nil {
 		return err
 	}
-	l.setEnds(first, last)
-	return nil
+	return l.db.View(func(tx *bolt.Tx) error {
+		l.setEnds(ends(tx))
+		return nil
+	})
 }
 
 func appendLogs(tx *bolt.Tx, home string, logs []*raft.Log) error {

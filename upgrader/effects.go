@@ -84,7 +84,7 @@ func words(findings []binary.Finding) []string {
 // tryOut runs the new binary's self-check on a copy of this member's records
 // and compares what it read with what this version reads.
 func (u *Upgrader) tryOut(ctx context.Context, next string) []string {
-	dir, err := os.MkdirTemp(u.DataDir, "self-check-")
+	dir, err := os.MkdirTemp(u.DataDir, trialPrefix)
 	if err != nil {
 		return []string{fmt.Sprintf("make room for the trial run: %v", err)}
 	}
@@ -106,6 +106,23 @@ func (u *Upgrader) tryOut(ctx context.Context, next string) []string {
 		return []string{fmt.Sprintf("the new binary reads other records than this one: %s, not %s", report.Digest, want)}
 	}
 	return report.Findings
+}
+
+// trialPrefix begins the name of the directory that a trial run works in.
+const trialPrefix = "self-check-"
+
+// removeTrials removes what a trial run that was killed left behind.
+func (u *Upgrader) removeTrials() error {
+	left, err := filepath.Glob(filepath.Join(u.DataDir, trialPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("look for what a trial run left: %w", err)
+	}
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove what a trial run left: %w", err)
+		}
+	}
+	return nil
 }
 
 func copyDigest(path string) (digest string, err error) {

@@ -21,6 +21,9 @@ const (
 // Run is the loop: read the record, do the one thing it asks, write what came
 // of it. It returns when ctx is over.
 func (u *Upgrader) Run(ctx context.Context) error {
+	if err := u.removeTrials(); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		changed, led := u.Store.Changed(), u.Cluster.Leadership()
 		acted, nap, err := u.pass(ctx)

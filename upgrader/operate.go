@@ -101,7 +101,7 @@ func (u *Upgrader) Unstage(ctx context.Context, by string) (pending bool, err er
 	if err != nil {
 		return false, err
 	}
-	return false, u.swept(ctx)
+	return false, u.cleared(ctx)
 }
 
 func ignoreConflict(err error) error {
@@ -111,8 +111,8 @@ func ignoreConflict(err error) error {
 	return err
 }
 
-// swept returns when this member's disk is clear of what was unstaged.
-func (u *Upgrader) swept(ctx context.Context) error {
+// cleared returns when this member's disk is clear of what was unstaged.
+func (u *Upgrader) cleared(ctx context.Context) error {
 	for {
 		p, err := u.look()
 		if err != nil {

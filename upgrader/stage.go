@@ -131,16 +131,34 @@ func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
 	if err := u.disarm(p.upgrade); err != nil {
 		return false, err
 	}
-	if p.upgrade == nil && p.staging == nil {
-		if err := u.Own.Sweep(); err != nil {
-			return false, err
-		}
+	if err := u.sweep(p); err != nil {
+		return false, err
 	}
 	if p.upgrade != nil && u.compacted != p.upgrade.ID {
 		u.compacted = p.upgrade.ID
 		return true, u.Cluster.Compact(ctx, trailing)
 	}
 	return u.dropArchives(ctx, p)
+}
+
+// sweep removes what lies beside the binary and is of no upgrade on record, once
+// for each upgrade and staging: between two of them nothing new appears there.
+func (u *Upgrader) sweep(p picture) error {
+	var keep []string
+	now := "swept"
+	if p.upgrade != nil {
+		now += " " + p.upgrade.ID
+		keep = append(keep, u.Own.Previous(), u.Own.Next(p.upgrade.Archive.Images[u.Self.Platform]))
+	}
+	if p.staging != nil {
+		now += " " + p.staging.ID
+		keep = append(keep, u.Own.Next(p.staging.Archive.Images[u.Self.Platform]))
+	}
+	if u.swept == now {
+		return nil
+	}
+	u.swept = now
+	return u.Own.Sweep(keep...)
 }
 
 // trailing is how many entries stay in the log for members that are a little behind.

@@ -74,6 +74,7 @@ type Upgrader struct {
 	pong      *Pong
 	tries     int
 	compacted string // the upgrade whose chunks were compacted away
+	swept     string // for which records the directory of the binary was swept
 	leaseOf   clock
 
 	mu       sync.Mutex

@@ -46,6 +46,7 @@ func (u *Upgrader) Stage(ctx context.Context, body io.Reader, by string) (info m
 	if err != nil {
 		return info, false, err
 	}
+	u.Log.Info("verified an upload", "digest", a.Digest, "size", a.Size)
 	u.hold(a.Digest, true)
 	defer u.hold(a.Digest, false)
 	if err := spool.Keep(); err != nil {

@@ -82,7 +82,7 @@ func (d *daemon) openBinary(context.Context) (err error) {
 		return err
 	}
 	if err := d.own.Claim(d.DataDir); err != nil {
-		return err
+		d.log.Warn("this member can run, and not be upgraded", "error", err)
 	}
 	return d.own.Rewatch()
 }

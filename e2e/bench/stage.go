@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,49 +14,47 @@ import (
 	"github.com/theseusd/theseus/e2e"
 )
 
-// staged is one archive's way onto every member, as its client saw it.
+const (
+	stageSize   = 256 * mib
+	stageRounds = 3
+	members     = 3
+)
+
+// staged is one archive's way onto every member.
 type staged struct {
-	size  int64
-	whole time.Duration // from the first byte sent to the answer
-	after time.Duration // from the last byte sent to the answer
-	uses  []use
+	whole  time.Duration // from the first byte sent to the answer
+	spread time.Duration // from the verified spool to the last attestation
+	uses   []use
+}
+
+// cpu is what all members used.
+func (s staged) cpu() (sum time.Duration) {
+	for _, u := range s.uses {
+		sum += u.cpu
+	}
+	return sum
+}
+
+// most is the largest of what f finds in each member's use.
+func (s staged) most(f func(use) float64) (most float64) {
+	for _, u := range s.uses {
+		most = max(most, f(u))
+	}
+	return most
 }
 
 // stage sets the staging of 256 MiB beside writing the same bytes to three
-// files at once, synced.
+// files at once, synced, in turns.
 func stage(ctx context.Context, b *bench) error {
-	file, err := b.fat(256 * mib)
+	file, err := b.fat(stageSize)
 	if err != nil {
 		return err
 	}
-	bare, err := b.writeThree(ctx, file)
-	if err != nil {
-		return err
-	}
-	s, err := b.stageOnce(ctx, file)
-	if err != nil {
-		return err
-	}
-	var cpu time.Duration
-	for _, u := range s.uses {
-		cpu += u.cpu
-	}
-	fmt.Fprintf(b, "\nstage %d MiB on three members\n", s.size/mib)
-	fmt.Fprintf(b, "  the same bytes to three files at once, synced   %6.2f s\n", bare.Seconds())
-	fmt.Fprintf(b, "  from the first byte sent to the answer          %6.2f s, %.1f times as long\n", s.whole.Seconds(), s.whole.Seconds()/bare.Seconds())
-	fmt.Fprintf(b, "  from the last byte sent to the last attestation %6.2f s, %.1f times as long\n", s.after.Seconds(), s.after.Seconds()/bare.Seconds())
-	fmt.Fprintf(b, "  CPU of the three members                        %6.2f s\n", cpu.Seconds())
-	for i, u := range s.uses {
-		fmt.Fprintf(b, "  n%d wrote %.2f times the archive's size\n", i+1, float64(u.written)/float64(s.size))
-	}
-	return nil
-}
-
-// memory stages archives of two sizes: what they need must not grow with it.
-func memory(ctx context.Context, b *bench) error {
-	fmt.Fprintln(b, "\npeak of anonymous memory while staging")
-	for _, size := range []int64{50 * mib, 500 * mib} {
-		file, err := b.fat(size)
+	defer os.Remove(file)
+	var bare []time.Duration
+	var ours []staged
+	for range stageRounds {
+		took, err := b.writeThree(file)
 		if err != nil {
 			return err
 		}
@@ -66,38 +62,55 @@ func memory(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(b, "  %4d MiB:", s.size/mib)
-		for i, u := range s.uses {
-			fmt.Fprintf(b, "  n%d %d MiB", i+1, u.peak/mib)
-		}
-		fmt.Fprintln(b)
-		if err := os.Remove(file); err != nil {
+		bare, ours = append(bare, took), append(ours, s)
+	}
+	three := median(bare, seconds)
+	spread := median(ours, func(s staged) float64 { return s.spread.Seconds() })
+	whole := median(ours, func(s staged) float64 { return s.whole.Seconds() })
+	t := table{title: fmt.Sprintf("stage %d MiB on three members, medians of %d rounds in turns", stageSize/mib, stageRounds)}
+	t.add("the same bytes to three files at once, each synced", "%.2f s", three)
+	t.add("from the verified spool to the last attestation", "%.2f s", spread)
+	t.aim("  times the three files", "%.1f", spread/three, 6)
+	t.add("from the first byte sent to the answer 201", "%.2f s", whole)
+	t.add("  times the three files", "%.1f", whole/three)
+	t.add("CPU of the three members", "%.2f s", median(ours, func(s staged) float64 { return s.cpu().Seconds() }))
+	for i := range members {
+		t.aim(fmt.Sprintf("n%d wrote, times the archive", i+1), "%.2f",
+			median(ours, func(s staged) float64 { return float64(s.uses[i].written) / stageSize }), 1.2)
+	}
+	t.print(b)
+	return nil
+}
+
+// memory stages archives of two sizes: what they need must not grow with it.
+func memory(ctx context.Context, b *bench) error {
+	t := table{title: "peak of anonymous memory while staging, the member that needs most"}
+	for _, size := range []int64{50 * mib, 500 * mib} {
+		file, err := b.fat(size)
+		if err != nil {
 			return err
 		}
+		s, err := b.stageOnce(ctx, file)
+		if err := errors.Join(err, os.Remove(file)); err != nil {
+			return err
+		}
+		peak := s.most(func(u use) float64 { return float64(u.peak) / mib })
+		t.aim(fmt.Sprintf("%d MiB", size/mib), "%.0f MiB", peak, 160)
 	}
+	t.print(b)
 	return nil
 }
 
 // stageOnce stages file through a follower of a new cluster.
 func (b *bench) stageOnce(ctx context.Context, file string) (s staged, err error) {
-	err = b.with(ctx, 3, func(c *e2e.Cluster) error {
-		var meters []*meter
-		for _, m := range c.Members {
-			t, err := startMeter(ctx, m)
-			if err != nil {
-				return err
-			}
-			meters = append(meters, t)
-		}
-		if s, err = upload(ctx, c, file); err != nil {
+	err = b.with(ctx, members, func(c *e2e.Cluster) error {
+		meters, err := startMeters(ctx, c)
+		if err != nil {
 			return err
 		}
-		for _, t := range meters {
-			u, err := t.Stop()
-			if err != nil {
-				return err
-			}
-			s.uses = append(s.uses, u)
+		s, err = upload(ctx, c, file)
+		if s.uses, err = stopMeters(meters, err); err != nil {
+			return err
 		}
 		return nil
 	})
@@ -109,66 +122,53 @@ func upload(ctx context.Context, c *e2e.Cluster, file string) (s staged, err err
 	if err != nil {
 		return s, err
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return s, err
-	}
-	defer f.Close()
-	body := &lastRead{r: f}
+	receiver := followers[0]
 	start := time.Now()
-	a, err := c.Do(ctx, followers[0], e2e.Request{Method: "POST", Path: "/api/v3/system/upgrade/stage", Body: body, Size: -1})
+	a, err := c.Stage(ctx, receiver, file)
 	if err != nil {
 		return s, err
 	}
+	s.whole = time.Since(start)
 	if a.Status != http.StatusCreated {
 		return s, fmt.Errorf("answer %d: %s", a.Status, a.Body)
 	}
-	return staged{size: body.n, whole: time.Since(start), after: time.Since(body.at)}, nil
+	verified, err := loggedAt(receiver.Log(), "verified an upload")
+	if err != nil {
+		return s, err
+	}
+	status, err := c.Status(ctx, receiver)
+	if err != nil {
+		return s, err
+	}
+	attested, err := toldAt(status.Transcript, "attested their own copies")
+	s.spread = attested.Sub(verified)
+	return s, err
 }
 
-// lastRead remembers when its last bytes were read.
-type lastRead struct {
-	r  io.Reader
-	n  int64
-	at time.Time
-}
-
-func (l *lastRead) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	l.n, l.at = l.n+int64(n), time.Now()
-	return n, err
-}
-
-// writeThree writes as many bytes as file has to three files at once.
-func (b *bench) writeThree(ctx context.Context, file string) (time.Duration, error) {
-	info, err := os.Stat(file)
+// writeThree writes the bytes of file to three files at once.
+func (b *bench) writeThree(file string) (time.Duration, error) {
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
 	}
-	piece := make([]byte, mib)
-	rand.Read(piece)
-	g, _ := errgroup.WithContext(ctx)
+	dir, err := os.MkdirTemp(b.dir, "bare-")
+	if err != nil {
+		return 0, err
+	}
+	var g errgroup.Group
 	start := time.Now()
-	for i := range 3 {
-		g.Go(func() error { return writeSynced(filepath.Join(b.dir, fmt.Sprintf("bare-%d", i)), piece, info.Size()) })
+	for i := range members {
+		g.Go(func() error { return writeSynced(filepath.Join(dir, fmt.Sprint(i)), content) })
 	}
 	err = g.Wait()
-	took := time.Since(start)
-	for i := range 3 {
-		err = errors.Join(err, os.Remove(filepath.Join(b.dir, fmt.Sprintf("bare-%d", i))))
-	}
-	return took, err
+	return time.Since(start), errors.Join(err, os.RemoveAll(dir))
 }
 
-func writeSynced(path string, piece []byte, size int64) error {
+func writeSynced(path string, content []byte) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	for size > 0 && err == nil {
-		n := min(size, int64(len(piece)))
-		_, err = f.Write(piece[:n])
-		size -= n
-	}
+	_, err = f.Write(content)
 	return errors.Join(err, f.Sync(), f.Close())
 }

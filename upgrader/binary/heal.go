@@ -66,7 +66,9 @@ func (w *watcher) count(how string) (Verdict, error) {
 
 // resume starts what is at the path. What cannot be executed is put back at once.
 func (w *watcher) resume(ctx context.Context) (*process, error) {
-	
+	if w.attempt.Supervised {
+		return w.await(ctx)
+	}
 	p, err := w.startPatiently(ctx)
 	if err != nil {
 		return w.giveUp(ctx, fmt.Sprintf("it cannot be executed: %v", err))

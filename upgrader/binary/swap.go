@@ -56,14 +56,11 @@ func (o *Own) unchanged(a Attempt) error {
 // too. May be called again.
 func (o *Own) Restore() error {
 	err := o.locked(func() error {
-		if same(o.Path, o.Previous()) {
-			return nil // renaming two names of one file would do nothing
-		}
 		tmp := o.beside("part-restore")
 		if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		defer os.Remove(tmp)
+		defer os.Remove(tmp) // it stays if the path is a name of the same file already
 		if err := o.again(tmp); err != nil {
 			return err
 		}
@@ -88,12 +85,6 @@ func (o *Own) again(tmp string) error {
 		return err
 	}
 	return copyFile(o.Previous(), tmp, want)
-}
-
-func same(a, b string) bool {
-	x, errX := os.Lstat(a)
-	y, errY := os.Lstat(b)
-	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // PutBack is the verdict: the open attempt's executable does not live. It puts

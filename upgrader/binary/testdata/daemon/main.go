@@ -178,6 +178,9 @@ func serve(ctx context.Context, data, addr string) error {
 		die(syscall.SIGSEGV)
 	}
 	d := &daemon{own: own, data: data, lock: inherited.File("lock")}
+	if d.lock == nil && inherited.Attempt != "" {
+		return errors.New("the lock was not handed over")
+	}
 	if d.lock == nil {
 		d.lock, err = binary.LockDataDir(data)
 	}
