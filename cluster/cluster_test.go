@@ -56,7 +56,6 @@ func TestThreeMembersReadWhatTheOthersWrote(t *testing.T) {
 
 func TestPeersShowEveryMemberAndWhoIsGone(t *testing.T) {
 	h := newCluster(t, 3)
-	h.report(h.members[0]) // the daemon does; joiners are reported by the leader that adds them
 	h.members[2].kill()
 	must(t, h.members[1].node.ReadIndex(h.ctx()))
 	peers, err := h.members[1].node.Peers(h.ctx())

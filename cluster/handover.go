@@ -21,7 +21,7 @@ func (n *Node) HandOver(ctx context.Context, to string) error {
 	if err := n.heir(&to); err != nil {
 		return err
 	}
-	from, err := n.awaitLeader(ctx, "")
+	from, err := n.awaitLeader(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,15 +101,16 @@ func (n *Node) transferHere(ctx context.Context, to string) (leaderAnswer, error
 	if err := n.await(ctx, f); err != nil {
 		return leaderAnswer{Leader: n.Self.ID}, fmt.Errorf("transfer leadership: %w", err)
 	}
-	leader, err := n.awaitLeader(ctx, "")
+	leader, err := n.awaitLeader(ctx)
 	return leaderAnswer{Leader: leader}, err
 }
 
-// awaitLeader waits until a member other than not is known to lead.
-func (n *Node) awaitLeader(ctx context.Context, not string) (string, error) {
+// awaitLeader waits until it is known who leads. A member that is leaving still
+// knows itself for a moment, so its own name counts only while it leads.
+func (n *Node) awaitLeader(ctx context.Context) (string, error) {
 	for {
 		changed := n.Leadership()
-		if id, ok := n.Leader(); ok && id != not {
+		if id, ok := n.Leader(); ok && (id != n.Self.ID || n.Leading()) {
 			return id, nil
 		}
 		select {

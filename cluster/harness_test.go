@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ const patienceInTests = 30 * time.Second
 type harness struct {
 	t       *testing.T
 	members []*member
-	log     *slog.Logger
+	log     *journal
 }
 
 // member is one of its members, running or not.
@@ -48,10 +49,12 @@ type member struct {
 // way out it checks that all running members hold the same records.
 func newCluster(t *testing.T, n int) *harness {
 	t.Helper()
-	h := &harness{t: t, log: slog.New(slog.NewTextHandler(&journal{t: t}, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	h := &harness{t: t, log: &journal{t: t}}
+	t.Cleanup(h.log.show)
 	first := h.add("n1")
 	first.open(Config{Init: &store.ClusterInit{
 		Cluster: model.Cluster{ID: "test", Version: "1.0.0"}, Admin: model.User{Name: "admin"}}})
+	h.report(first) // the daemon does; joiners are reported by the leader that adds them
 	for i := 1; i < n; i++ {
 		h.join(fmt.Sprintf("n%d", i+1))
 	}
@@ -62,7 +65,8 @@ func newCluster(t *testing.T, n int) *harness {
 // add makes a member that is not open yet.
 func (h *harness) add(name string) *member {
 	h.t.Helper()
-	m := &member{t: h.t, dir: h.t.TempDir(), log: h.log.With("member", name)}
+	m := &member{t: h.t, dir: h.t.TempDir(),
+		log: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("member", name)}
 	m.listen(fmt.Sprintf("127.0.0.%d:0", len(h.members)+1))
 	id, err := LoadIdentity(m.dir)
 	must(h.t, err)
@@ -205,54 +209,57 @@ func (h *harness) sameRecords() {
 				return err
 			}))
 		}
-		if len(seen) != 1 {
+		if len(seen) > 1 {
 			return fmt.Errorf("index and digest: %v", seen)
 		}
 		return nil
 	})
 }
 
-// running are the members that run and are in raft's configuration.
+// running are the members that run and that the leader knows; without a leader,
+// all that run.
 func (h *harness) running() (all []*member) {
+	leader := h.leading()
 	for _, m := range h.members {
-		if m.node != nil && slices.Contains(m.node.Voters(), m.self.ID) && m.store.Fault() == nil {
+		if m.node != nil && m.store.Fault() == nil && (leader == nil || slices.Contains(leader.node.Voters(), m.self.ID)) {
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
+func (h *harness) leading() *member {
+	for _, m := range h.members {
+		if m.node != nil && m.node.Leading() {
+			return m
+		}
+	}
+	return nil
+}
+
 // leader waits for the member that leads.
 func (h *harness) leader() (leader *member) {
 	h.t.Helper()
 	eventually(h.t, "a member leads", func() error {
-		for _, m := range h.running() {
-			if m.node.Leading() {
-				leader = m
-				return nil
-			}
+		if leader = h.leading(); leader == nil {
+			return errors.New("none does")
 		}
-		return errors.New("none does")
+		return nil
 	})
 	return leader
-}
-
-func (h *harness) follower() *member {
-	h.t.Helper()
-	leader := h.leader()
-	for _, m := range h.running() {
-		if m != leader {
-			return m
-		}
-	}
-	h.t.Fatal("there is no follower")
-	return nil
 }
 
 func (h *harness) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patienceInTests)
 	h.t.Cleanup(cancel)
 	return ctx
+}
+
+// report has a member report itself, as the daemon does at its start.
+func (h *harness) report(m *member) {
+	h.t.Helper()
+	_, err := m.node.Propose(h.ctx(), store.New(store.OpMemberReport, store.MemberReport{Member: m.self}))
+	must(h.t, err)
 }
 
 // write sets a profile through a member and fails the test if that fails.
@@ -301,17 +308,27 @@ func eventually(t *testing.T, what string, holds func() error) {
 
 // journal keeps the log and shows it when the test has failed.
 type journal struct {
-	t    *testing.T
-	once sync.Once
-	mu   sync.Mutex
-	buf  bytes.Buffer
+	t   *testing.T
+	mu  sync.Mutex
+	buf bytes.Buffer
 }
 
 func (j *journal) Write(p []byte) (int, error) {
-	j.once.Do(func() { j.t.Cleanup(j.show) })
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.buf.Write(p)
+}
+
+// count counts the lines that hold all of words.
+func (j *journal) count(words ...string) (n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for line := range strings.Lines(j.buf.String()) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			n++
+		}
+	}
+	return n
 }
 
 func (j *journal) show() {

@@ -42,7 +42,6 @@ func TestAJoinerIsRefusedForAReason(t *testing.T) {
 		{"a copied data directory", good, func(m *model.Member) { m.ID = h.members[0].self.ID }, "copied or restored"},
 		{"too old a version", good, func(m *model.Member) { m.Version = "0.9.0" }, "the cluster is at 1.0.0"},
 	} {
-		h.report(h.members[0])
 		m := h.add("joiner")
 		if c.what != nil {
 			c.what(&m.self)
@@ -55,13 +54,6 @@ func TestAJoinerIsRefusedForAReason(t *testing.T) {
 	if peers := n.servers(); len(peers) != 1 {
 		t.Errorf("somebody slipped in: %v", peers)
 	}
-}
-
-// report has a member report itself, as the daemon does at its start.
-func (h *harness) report(m *member) {
-	h.t.Helper()
-	_, err := m.node.Propose(h.ctx(), store.New(store.OpMemberReport, store.MemberReport{Member: m.self}))
-	must(h.t, err)
 }
 
 // inUpgrade puts an upgrade of that phase into the records.

@@ -2,11 +2,8 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -321,81 +318,4 @@ func TestALocalSnapshotCountsEntriesThatAreNoneOfTheStoresBusiness(t *testing.T)
 	if list, _ := s.Snapshots().List(); list[0].Index != 3 || list[0].Term != 2 {
 		t.Errorf("snapshot at %d in term %d", list[0].Index, list[0].Term)
 	}
-}
-
-func TestALogThatLeavesAGapIsRefused(t *testing.T) {
-	s := newShip(t)
-	s.accepted(configAt(1, "n1"), commandAt(2, profile("a")))
-	if err := s.Log().StoreLogs([]*raft.Log{{Index: 3}, {Index: 4}, {Index: 5}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Log().DeleteRange(1, 4); err != nil {
-		t.Fatal(err)
-	}
-	s.close()
-	if _, err := Open(s.dir, Options{}); err == nil || !strings.Contains(err.Error(), "begins at entry 5") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestALogOfAnotherTermIsEmptied(t *testing.T) {
-	s := newShip(t)
-	s.accepted(configAt(1, "n1"), commandAt(2, profile("a")))
-	if err := s.Log().StoreLogs([]*raft.Log{{Index: 2, Term: 7}, {Index: 3, Term: 7}}); err != nil {
-		t.Fatal(err)
-	}
-	s.reopen()
-	if last, _ := s.Log().LastIndex(); last != 0 {
-		t.Errorf("the log ends at %d", last)
-	}
-	s.want(2, "a")
-}
-
-func TestRecordsThatAreGoneAreNotMadeUp(t *testing.T) {
-	s := newShip(t)
-	s.accepted(configAt(1, "n1"), commandAt(2, profile("a")))
-	s.close()
-	if err := os.RemoveAll(filepath.Join(s.dir, "state")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(s.dir, Options{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v", err)
-	}
-}
-
-// Whatever comes, it makes the files of a generation or none.
-func FuzzUnpack(f *testing.F) {
-	sum := newCargo(1, 1)
-	stream := func(h streamHeader, body string) []byte {
-		var b bytes.Buffer
-		if err := pack(&b, h, func(w io.Writer) error {
-			_, err := io.WriteString(w, body)
-			return err
-		}); err != nil {
-			f.Fatal(err)
-		}
-		return b.Bytes()
-	}
-	f.Add(stream(streamHeader{Format: 1, Files: []streamFile{{recordsFile, 3}, {sum.digest, 2}}}, "recar"))
-	f.Add(stream(streamHeader{Format: 1, Files: []streamFile{{recordsFile, 3}, {"../../x", 2}}}, "recar"))
-	f.Add(stream(streamHeader{Format: 2}, ""))
-	f.Add(binary.BigEndian.AppendUint32(nil, 1<<31))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		dir := t.TempDir()
-		inner := filepath.Join(dir, "inner")
-		if err := os.MkdirAll(filepath.Join(inner, archivesDir), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		h, err := unpack(bytes.NewReader(raw), inner)
-		for _, path := range filesBelow(t, dir) {
-			name := strings.TrimSuffix(filepath.Base(path), fileSuffix)
-			if path != filepath.Join("inner", recordsFile) &&
-				(filepath.Dir(path) != filepath.Join("inner", archivesDir) || !validDigest(name)) {
-				t.Errorf("made %s", path)
-			}
-		}
-		if err == nil && h.size() > int64(len(raw))+streamMaxHeader {
-			t.Errorf("read %d bytes out of %d", h.size(), len(raw))
-		}
-	})
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -134,80 +133,5 @@ func TestAnUploadThatHasNotEndedIsNotKept(t *testing.T) {
 	}
 	if err := p.Drop(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestAnArchiveIsDroppedOnlyWhenTheLogHasLetGo(t *testing.T) {
-	s, c := newShip(t), newCargo(ChunkSize, 1)
-	before := filesBelow(t, s.dir)
-	s.accepted(configAt(1, "n1"), commandAt(2, c.announced()))
-	s.accepted(c.logs(3)...)
-	s.accepted(commandAt(4, dropped()))
-	if err := s.DropArchive(c.digest); !errors.Is(err, ErrStubbed) {
-		t.Fatalf("with a stub in the log: %v", err)
-	}
-	s.wantArchive(c)
-	s.takeLocal(4, 1, "n1")
-	if err := s.DropArchive(c.digest); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Archive(c.digest); !errors.Is(err, ErrNotFound) {
-		t.Errorf("after it was dropped: %v", err)
-	}
-	if err := s.DropArchive(c.digest); err != nil {
-		t.Errorf("again: %v", err)
-	}
-	if diff := cmp.Diff(before, filesBelow(t, s.dir)); diff != "" {
-		t.Errorf("files: %s", diff)
-	}
-}
-
-func TestADroppedArchiveMayComeAgain(t *testing.T) {
-	s, c := laden(t, newCargo(10, 2)), newCargo(ChunkSize, 1)
-	if err := s.upload(c).Keep(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.DropArchive(c.digest); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Log().StoreLogs(c.logs(6)); err != nil {
-		t.Fatal(err)
-	}
-	s.wantArchive(c)
-}
-
-func TestAtOpenArchivesThatNobodyKnowsAreRemoved(t *testing.T) {
-	s, known, stubbed, orphan := newShip(t), newCargo(100, 1), newCargo(100, 2), newCargo(100, 3)
-	s.accepted(configAt(1, "n1"), commandAt(2, known.announced()))
-	if err := errors.Join(s.upload(known).Keep(), s.upload(orphan).Keep(), s.Log().StoreLogs(stubbed.logs(3))); err != nil {
-		t.Fatal(err)
-	}
-	s.reopen()
-	s.wantArchive(known)
-	s.wantArchive(stubbed)
-	if _, err := s.Archive(orphan.digest); !errors.Is(err, ErrNotFound) {
-		t.Errorf("orphan: %v", err)
-	}
-}
-
-// A member that was down while an archive was unstaged returns its disk too.
-func TestAtOpenTheLogLetsGoOfADroppedArchive(t *testing.T) {
-	s, c := newShip(t), newCargo(ChunkSize, 1)
-	s.accepted(configAt(1, "n1"), commandAt(2, c.announced()))
-	s.accepted(c.logs(3)...)
-	s.accepted(commandAt(4, dropped()))
-	if err := s.Log().StoreLog(commandAt(5, profile("not applied yet"))); err != nil {
-		t.Fatal(err)
-	}
-	s.reopen()
-	first, _ := s.Log().FirstIndex()
-	last, _ := s.Log().LastIndex()
-	if first != 5 || last != 5 {
-		t.Errorf("the log is from %d to %d", first, last)
-	}
-	for _, path := range filesBelow(t, s.dir) {
-		if strings.Contains(path, c.digest) {
-			t.Errorf("%s is still there", path)
-		}
 	}
 }

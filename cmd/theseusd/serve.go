@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/theseusd/theseus/internal/crash"
 	"github.com/theseusd/theseus/upgrader/binary"
 )
 
@@ -24,6 +25,9 @@ func serve(ctx context.Context, c config) error {
 	inherited, err := binary.Inherited()
 	if err != nil {
 		return fmt.Errorf("take over from the previous image: %w", err)
+	}
+	if inherited.Leader != "" {
+		crash.Arrived("exec")
 	}
 	d := &daemon{config: c, inherited: inherited, log: log}
 	if err := d.lock(); err != nil {

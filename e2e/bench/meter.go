@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,6 +29,29 @@ type use struct {
 	cpu     time.Duration
 	written int64 // bytes to the disk
 	peak    int64 // bytes of anonymous memory
+}
+
+// startMeters puts a meter on every member.
+func startMeters(ctx context.Context, c *e2e.Cluster) (all []*meter, err error) {
+	for _, m := range c.Members {
+		t, err := startMeter(ctx, m)
+		if err != nil {
+			_, err = stopMeters(all, err)
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// stopMeters ends all and answers what they found, unless err is there already.
+func stopMeters(all []*meter, err error) (uses []use, _ error) {
+	for _, t := range all {
+		u, stopErr := t.Stop()
+		err = errors.Join(err, stopErr)
+		uses = append(uses, u)
+	}
+	return uses, err
 }
 
 func startMeter(ctx context.Context, m *e2e.Member) (*meter, error) {

@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -53,16 +52,15 @@ func reads(ctx context.Context, b *bench) error {
 			bare = append(bare, rate(ctx, addr, c.CA, request))
 			ours = append(ours, rate(ctx, m.API, c.CA, request))
 		}
-		x, y := median(ours), median(bare)
-		fmt.Fprintf(b, "\nreads of the status, %d bytes, %d connections, medians of %d rounds\n", len(a.Body), readers, readRounds)
-		fmt.Fprintf(b, "  theseusd      %7.0f a second\n  bare handler  %7.0f a second\n  ratio         %7.2f\n", x, y, x/y)
+		same := func(r float64) float64 { return r }
+		x, y := median(ours, same), median(bare, same)
+		t := table{title: fmt.Sprintf("reads of the status, %d bytes, %d connections, medians of %d rounds in turns", len(a.Body), readers, readRounds)}
+		t.add("a bare handler", "%.0f a second", y)
+		t.add("theseusd", "%.0f a second", x)
+		t.floor("  times the bare handler", "%.2f", x/y, 0.8)
+		t.print(b)
 		return nil
 	})
-}
-
-func median(xs []float64) float64 {
-	slices.Sort(xs)
-	return xs[len(xs)/2]
 }
 
 // rate is how many good answers addr gives a second.

@@ -67,17 +67,18 @@ func (b *bench) rollOnce(ctx context.Context) (r rolled, err error) {
 		if err != nil {
 			return err
 		}
-		calm, err := b.calm(ctx)
+		calm, err := undisturbed(ctx)
 		var end e2e.Status
 		if err == nil {
 			end, err = roll(ctx, c, followers[0])
 		}
+		ended := time.Now()
 		tallies := ws.Stop()
 		if err != nil {
 			return err
 		}
 		r.requests, r.failed = tallies.Requests(), tallies.Failed()
-		return r.read(c, ws, calm, end)
+		return r.read(ws, calm, end.Transcript, ended)
 	})
 	return r, err
 }
@@ -85,8 +86,8 @@ func (b *bench) rollOnce(ctx context.Context) (r rolled, err error) {
 // span is from one moment to another.
 type span struct{ from, to time.Time }
 
-// calm lets the writers write undisturbed for a while.
-func (b *bench) calm(ctx context.Context) (s span, err error) {
+// undisturbed lets the writers write for a while.
+func undisturbed(ctx context.Context) (s span, err error) {
 	s.from = time.Now()
 	select {
 	case <-time.After(calmTime):
@@ -109,18 +110,18 @@ func roll(ctx context.Context, c *e2e.Cluster, m *e2e.Member) (e2e.Status, error
 }
 
 // read takes the numbers out of what was noted.
-func (r *rolled) read(c *e2e.Cluster, ws *writers, calm span, end e2e.Status) error {
-	claims, err := momentsOf(end.Transcript, ": claimed")
-	dones, err2 := momentsOf(end.Transcript, ": done")
+func (r *rolled) read(ws *writers, calm span, transcript []string, ended time.Time) error {
+	claims, err := momentsOf(transcript, ": claimed")
+	dones, err2 := momentsOf(transcript, ": done")
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	first, last := claims[0], dones[len(dones)-1]
 	r.whole = last.Sub(first)
-	r.stall, r.own = ws.stall(first, last)
+	r.stall, r.own = ws.stall(first, ended)
 	r.calm, r.alone = ws.stall(calm.from, calm.to)
 	for _, w := range ws.each {
-		r.out = append(r.out, longestGap(w.acked, first, last))
+		r.out = append(r.out, longestGap(w.acked, first, ended))
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func Point(name string, effect func() error) error {
 	return nil
 }
 
+// Arrived stands where an effect comes out that does not return: in the next image.
+func Arrived(name string) { die(name, "after") }
+
 func die(name, when string) {
 	at, side, _ := strings.Cut(os.Getenv("THESEUS_CRASH"), ":")
 	if at != name || side != when {
