@@ -24,7 +24,7 @@ type page struct {
 const (
 	jsonKind   = "application/json"
 	writeLimit = 30 * time.Second // for a client to take an answer
-	dropLimit  = 5 * time.Second  // for what is left of a body that nobody reads
+	dropLimit  = time.Second      // for what is left of a body that nobody reads
 )
 
 // empty is the body {}.

@@ -105,7 +105,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if late != nil {
 		late = fmt.Errorf("shut the API down: %d connections were cut: %w", left, late)
 	}
-	return errors.Join(err, late, s.http.Close())
+	// http.Server closes the door only if Serve got as far as telling it; were it
+	// left to Serve, it could happen when the listener serves somebody else.
+	return errors.Join(err, late, s.http.Close(), s.door.Close())
 }
 
 // settle waits until none are left to count.

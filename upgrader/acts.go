@@ -54,13 +54,13 @@ func (v sight) failure() string {
 		case v.u.Phase == model.Checking && len(p.Findings) > 0:
 			why = append(why, v.name(p.ID)+": "+strings.Join(p.Findings, ", "))
 		case v.u.Phase == model.Checking && p.Checked != v.u.Runs:
-			why = append(why, v.name(p.ID)+": no answer from its trial run within "+limit(v.u).String())
+			why = append(why, v.name(p.ID)+": no answer from its trial run within "+span(limit(v.u)))
 		case v.u.Phase == model.Verifying && !p.Verified:
-			why = append(why, v.name(p.ID)+": not verified within "+limit(v.u).String())
+			why = append(why, v.name(p.ID)+": not verified within "+span(limit(v.u)))
 		}
 	}
 	if len(why) == 0 {
-		why = append(why, "leadership could not be handed over to an upgraded member within "+limit(v.u).String())
+		why = append(why, "leadership could not be handed over to an upgraded member within "+span(limit(v.u)))
 	}
 	changed := ""
 	if v.u.Phase == model.Checking && v.u.Runs == 1 {
@@ -142,12 +142,12 @@ func revert(v sight) Action {
 }
 
 func giveUp(v sight) Action {
-	reason := "not back within " + limit(v.u).String()
+	reason := "not back within " + span(limit(v.u))
 	switch {
 	case v.is(holder) && exhausted(v):
 		reason = fmt.Sprintf("restarted before the swap in %d attempts", Attempts)
 	case v.step == model.Waiting:
-		reason = "did not take its turn within " + limit(v.u).String()
+		reason = "did not take its turn within " + span(limit(v.u))
 	}
 	return v.stepTo(model.Broken, v.p.Boot, reason, false)
 }

@@ -184,7 +184,7 @@ func (u *Upgrader) drain(ctx context.Context, up *model.Upgrade) error {
 	err := crash.Point("leave", func() error {
 		return u.propose(ctx, store.OpTurnStep, store.TurnStep{
 			ID: up.ID, Member: u.Self.ID, Attempt: up.Turn.Attempt, From: model.Draining, To: model.Leaving,
-			Boot: u.Self.Boot, Note: u.Self.Name + ": leaving, back within " + up.Options.Deadline.String()})
+			Boot: u.Self.Boot, Note: u.Self.Name + ": leaving, back within " + span(up.Options.Deadline)})
 	})
 	if err != nil {
 		u.Process.Recover()

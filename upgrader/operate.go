@@ -51,7 +51,7 @@ func (u *Upgrader) Start(ctx context.Context, body []byte, by string) error {
 	err = u.propose(ctx, store.OpUpgradeStart, store.UpgradeStart{
 		ID: up.ID, Options: o, Members: plan(p, up),
 		Note: fmt.Sprintf("%s by %s: %s -> %s, %s a member, probation %s; completes by itself, and with that closes the way back",
-			verb, by, p.cluster.Version, up.Archive.Version, o.Deadline, o.Probation),
+			verb, by, p.cluster.Version, up.Archive.Version, span(o.Deadline), span(o.Probation)),
 	})
 	if errors.Is(err, store.ErrConflict) {
 		return nil // another start was faster, or a stop: status tells

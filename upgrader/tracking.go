@@ -52,6 +52,7 @@ func profile(p picture) model.Profile {
 		"status":       up.Phase.Status(),
 		"transcript":   append([]string{}, up.Transcript...),
 		"progress":     percent(up),
+		"archive":      "sha256:" + up.Archive.Digest,
 		"from-version": up.From,
 		"to-version":   up.Archive.Version,
 		"completed":    up.Completed,
@@ -156,16 +157,19 @@ func waitingFor(p picture) *WaitingFor {
 	case model.Staged:
 		w.What, w.Choices = "the operator", []string{"theseus system upgrade start", "theseus system upgrade unstage"}
 	case model.Checking:
-		w.What = "the trial run on " + pending(p, func(r model.Progress) bool { return r.Checked != up.Runs }) + fmt.Sprintf(", %s at most", limit(up))
+		w.What = "the trial run on " + pending(p, func(r model.Progress) bool { return r.Checked != up.Runs }) + fmt.Sprintf(", %s at most", span(limit(up)))
 	case model.Rolling:
 		w.What = rollingFor(p)
 		if row := turnOf(up); row != nil {
 			w.Since = row.Since
 		}
 	case model.Verifying:
-		w.What = "a write and a read through " + pending(p, func(r model.Progress) bool { return !r.Verified }) + fmt.Sprintf(", %s at most", limit(up))
+		w.What = "a write and a read through " + pending(p, func(r model.Progress) bool { return !r.Verified }) + fmt.Sprintf(", %s at most", span(limit(up)))
 	case model.Failed:
 		w.What, w.Choices = "the operator", []string{"theseus system upgrade start: go on where it stopped", "theseus system upgrade unstage"}
+		if p.cluster.Failed[up.Archive.Digest] != "" {
+			w.Choices = []string{"theseus system upgrade unstage, then stage another build: this one failed"}
+		}
 	case model.Finished:
 		if up.Completed {
 			return nil
@@ -185,9 +189,9 @@ func rollingFor(p picture) string {
 	}
 	name := p.members[row.ID].Name
 	if row.Step == model.Probation {
-		return fmt.Sprintf("%s to stay well for %s", name, p.upgrade.Options.Probation)
+		return fmt.Sprintf("%s to stay well for %s", name, span(p.upgrade.Options.Probation))
 	}
-	return fmt.Sprintf("%s to be back on %s, %s at most", name, p.upgrade.Archive.Version, p.upgrade.Options.Deadline)
+	return fmt.Sprintf("%s to be back on %s, %s at most", name, p.upgrade.Archive.Version, span(p.upgrade.Options.Deadline))
 }
 
 func pending(p picture, is func(model.Progress) bool) string {

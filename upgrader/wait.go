@@ -2,6 +2,7 @@ package upgrader
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/theseusd/theseus/model"
@@ -76,6 +77,18 @@ func (c *clock) passed(w model.Wait, key string, now time.Time) time.Duration {
 
 // due says whether another twentieth of the wait has gone by unrecorded.
 func (c *clock) due(passed, limit time.Duration) bool { return passed-c.told >= limit/20 }
+
+// span is a duration without its noughts: 1h and not 1h0m0s.
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
 // WaitingFor is what an upgrade waits for, as people see it.
 type WaitingFor struct {

@@ -1,0 +1,61 @@
+package upgrader
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/theseusd/theseus/model"
+)
+
+// The profile is what people and Digital Rebar's clients read: one file per
+// moment shows all of it.
+func TestTrackingProfile(t *testing.T) {
+	failed := rollout()
+	failed.Phase, failed.Final = model.Failed, "n2: died three times"
+	failed.Members[1].Step, failed.Members[1].Reason = model.Reverted, "died three times"
+	finished := done(rollout(), "n1", "n2", "n3")
+	finished.Phase, finished.Final, finished.Completed = model.Finished, "every member runs 1.1.0", true
+	staged := rollout()
+	staged.Phase = model.Staged
+	stopping := turn(rollout(), "n2", model.Leaving)
+	stopping.Stop = true
+	for name, u := range map[string]*model.Upgrade{
+		"staged":    staged,
+		"rolling":   turn(done(rollout(), "n1"), "n2", model.Leaving),
+		"probation": turn(rollout(), "n2", model.Probation),
+		"stopping":  stopping,
+		"failed":    failed,
+		"finished":  finished,
+	} {
+		t.Run(name, func(t *testing.T) {
+			u.Transcript = []string{"2026-11-21T10:00:00Z staged 1.1.0 by admin"}
+			u.Since = "2026-11-21T10:00:00Z"
+			got, err := json.MarshalIndent(profile(picture{upgrade: u, members: seenBy("n1").Members}), "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, filepath.Join("testdata", "profile-"+name+".json"), append(got, '\n'))
+		})
+	}
+}
+
+func golden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s differs (run with -update and look):\n%s", path, diff)
+	}
+}
