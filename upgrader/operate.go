@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
@@ -111,9 +112,11 @@ func ignoreConflict(err error) error {
 	return err
 }
 
-// cleared returns when this member's disk is clear of what was unstaged.
+// cleared returns when the loop has cleared this member's disk of what was unstaged.
 func (u *Upgrader) cleared(ctx context.Context) error {
-	for {
+	ctx, cancel := context.WithTimeout(ctx, actLimit)
+	defer cancel()
+	for tick := time.Tick(breath / 20); ; {
 		p, err := u.look()
 		if err != nil {
 			return err
@@ -125,8 +128,10 @@ func (u *Upgrader) cleared(ctx context.Context) error {
 		if !slices.ContainsFunc(present, func(d string) bool { return !u.wanted(p, d) }) {
 			return nil
 		}
-		if _, err := u.dropArchives(ctx, p); err != nil {
-			return err
+		select {
+		case <-tick:
+		case <-ctx.Done():
+			return model.Problemf(model.Unavailable, "it is cleared, and its disk is not returned on this member yet; its log says why")
 		}
 	}
 }

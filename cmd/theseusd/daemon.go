@@ -12,6 +12,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/theseusd/theseus/api"
 	"github.com/theseusd/theseus/cluster"
 	"github.com/theseusd/theseus/model"
@@ -65,21 +67,35 @@ func (d *daemon) lock() (err error) {
 // open: after a swap somebody is waiting already.
 func (d *daemon) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		d.openBinary, d.openListeners, d.openAPI, d.openStore, d.openCluster, d.openUpgrader,
+		d.openListeners, d.openAPI, d.openDisk, d.openCluster, d.openUpgrader,
 	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	d.api.SetReady(api.Deps{Store: d.store, Cluster: d.node, Upgrader: d.upgrader, Self: d.self})
-	return d.inherited.Close()
+	return errors.Join(d.inherited.Close(), d.own.Rewatch())
+}
+
+// openDisk opens the store while it hashes the own executable.
+func (d *daemon) openDisk(context.Context) error {
+	var g errgroup.Group
+	g.Go(d.openBinary)
+	g.Go(func() (err error) {
+		d.store, err = store.Open(d.DataDir, store.Options{Log: d.log})
+		return err
+	})
+	return g.Wait()
 }
 
 // openBinary finds the own executable. With an attempt open its watcher must
-// live before anything can go wrong.
-func (d *daemon) openBinary(context.Context) (err error) {
+// live before anything can go wrong; after a re-execution it lives still.
+func (d *daemon) openBinary() (err error) {
 	if d.own, err = binary.Locate(); err != nil {
 		return err
+	}
+	if d.inherited.Leader != "" {
+		return nil
 	}
 	if err := d.own.Claim(d.DataDir); err != nil {
 		d.log.Warn("this member can run, and not be upgraded", "error", err)
@@ -118,11 +134,6 @@ func (d *daemon) openAPI(context.Context) (err error) {
 	d.served = make(chan error, 1)
 	go func() { d.served <- d.server.Serve() }()
 	return nil
-}
-
-func (d *daemon) openStore(context.Context) (err error) {
-	d.store, err = store.Open(d.DataDir, store.Options{Log: d.log})
-	return err
 }
 
 func (d *daemon) openCluster(ctx context.Context) error {
