@@ -38,6 +38,7 @@ test: lint unit e2e
 # A test that is skipped fails the run unless e2e/skips.txt gives a reason.
 unit:
 	$(GO) test -race -json $$($(GO) list ./... | grep -v /e2e) | $(GO) run ./e2e/skips e2e/skips.txt
+	$(GO) test -tags crash -json ./store | $(GO) run ./e2e/skips e2e/skips.txt
 
 e2e: packages
 	$(GO) test -count=1 -timeout=45m -json ./e2e/... | $(GO) run ./e2e/skips e2e/skips.txt

@@ -63,11 +63,14 @@ type API struct {
 	logins   *logins
 	idle     time.Duration // how long a body may stand still
 	status   atomic.Pointer[snapshot]
+	origins  *http.CrossOriginProtection
+	secure   http.Header // what every answer carries; shared, so never appended to
 }
 
 // New makes an API that is not ready yet.
 func New(log *slog.Logger) *API {
-	a := &API{log: log, started: make(chan struct{}), logins: newLogins(), idle: uploadIdle}
+	a := &API{log: log, started: make(chan struct{}), logins: newLogins(), idle: uploadIdle,
+		origins: http.NewCrossOriginProtection(), secure: secure()}
 	a.routes = a.router()
 	return a
 }
@@ -93,37 +96,36 @@ func (a *API) router() *chi.Mux {
 	get(r, "/healthz", a.answer(a.healthz))
 	get(r, "/readyz", a.answer(a.readyz))
 	get(r, "/openapi.yaml", a.answer(description))
-	r.Route("/api/v3", func(r chi.Router) {
-		get(r, "/info", vital(a.info))
-		r.Get("/users/{name}/token", login(a.newToken))
+	const root = "/api/v3" // not r.Route: a router in a router finds its way twice
+	get(r, root+"/info", vital(a.info))
+	r.Get(root+"/users/{name}/token", login(a.newToken))
 
-		get(r, "/profiles", login(a.listProfiles))
-		r.Post("/profiles", login(a.createProfile))
-		get(r, "/profiles/{name}", login(a.getProfile))
-		r.Put("/profiles/{name}", login(a.putProfile))
-		r.Delete("/profiles/{name}", login(a.deleteProfile))
-		get(r, "/profiles/{name}/params", login(a.getParams))
-		r.Post("/profiles/{name}/params", login(a.replaceParams))
-		get(r, "/profiles/{name}/params/*", login(a.getParam))
-		r.Post("/profiles/{name}/params/*", login(a.setParam))
-		r.Delete("/profiles/{name}/params/*", login(a.removeParam))
+	get(r, root+"/profiles", login(a.listProfiles))
+	r.Post(root+"/profiles", login(a.createProfile))
+	get(r, root+"/profiles/{name}", login(a.getProfile))
+	r.Put(root+"/profiles/{name}", login(a.putProfile))
+	r.Delete(root+"/profiles/{name}", login(a.deleteProfile))
+	get(r, root+"/profiles/{name}/params", login(a.getParams))
+	r.Post(root+"/profiles/{name}/params", login(a.replaceParams))
+	get(r, root+"/profiles/{name}/params/*", login(a.getParam))
+	r.Post(root+"/profiles/{name}/params/*", login(a.setParam))
+	r.Delete(root+"/profiles/{name}/params/*", login(a.removeParam))
 
-		r.Post("/system/upgrade/stage", login(a.stage))
-		r.Delete("/system/upgrade/stage", login(a.unstage))
-		r.Post("/system/upgrade/run", login(a.run))
-		get(r, "/system/upgrade/status", vital(a.upgradeStatus))
-		r.Post("/system/upgrade/exec", login(a.exec))
+	r.Post(root+"/system/upgrade/stage", login(a.stage))
+	r.Delete(root+"/system/upgrade/stage", login(a.unstage))
+	r.Post(root+"/system/upgrade/run", login(a.run))
+	get(r, root+"/system/upgrade/status", vital(a.upgradeStatus))
+	r.Post(root+"/system/upgrade/exec", login(a.exec))
 
-		get(r, "/system/consensus/peers", vital(a.peers))
-		get(r, "/system/consensus/leader", login(a.leader))
-		get(r, "/system/consensus/active", login(a.leader))
-		get(r, "/system/consensus/id", login(a.ownID))
-		get(r, "/system/consensus/state", login(a.consensusState))
-		r.Post("/system/consensus/tokens", login(a.newJoinToken))
-		r.Post("/system/consensus/enroll", a.answer(a.whenStarted(a.whenSound(a.enroll))))
-		r.Post("/system/consensus/transfer", login(a.transfer))
-		r.Delete("/system/consensus/node/{id}", login(a.removeMember))
-	})
+	get(r, root+"/system/consensus/peers", vital(a.peers))
+	get(r, root+"/system/consensus/leader", login(a.leader))
+	get(r, root+"/system/consensus/active", login(a.leader))
+	get(r, root+"/system/consensus/id", login(a.ownID))
+	get(r, root+"/system/consensus/state", login(a.consensusState))
+	r.Post(root+"/system/consensus/tokens", login(a.newJoinToken))
+	r.Post(root+"/system/consensus/enroll", a.answer(a.whenStarted(a.whenSound(a.enroll))))
+	r.Post(root+"/system/consensus/transfer", login(a.transfer))
+	r.Delete(root+"/system/consensus/node/{id}", login(a.removeMember))
 	return r
 }
 

@@ -174,6 +174,18 @@ func newMember(t testing.TB) *member {
 	return m
 }
 
+// give makes secret a token of the admin's.
+func (m *member) give(t testing.TB, secret string) {
+	t.Helper()
+	must(t, m.cluster, store.OpTokenPut, store.TokenPut{Token: model.Token{Hash: tokenHash(secret), User: "admin",
+		Expires: time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}})
+}
+
+// newQuiet logs as a daemon does by default: no requests.
+func newQuiet() *slog.Logger {
+	return slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
 // readyMember is a member that is open and serves.
 func readyMember(t testing.TB) *member {
 	m := newMember(t)
@@ -371,3 +383,9 @@ func eventually(t testing.TB, what string, is func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// The floors below are what the API asks for.
+var (
+	_ Cluster  = (*cluster.Node)(nil)
+	_ Upgrader = (*upgrader.Upgrader)(nil)
+)

@@ -34,6 +34,7 @@ type caller struct {
 	site  *site
 	fresh bool
 	text  string
+	pace  time.Duration // from one request to the next
 	conn  *raw
 	count atomic.Int64
 }
@@ -74,10 +75,12 @@ func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
 	var group sync.WaitGroup
 	callers := make([]*caller, 8)
 	for i := range callers {
-		c := &caller{site: s, fresh: i%2 == 0, text: texts[i/2%2]}
+		c := &caller{site: s, fresh: i%2 == 0, text: texts[i/2%2], pace: []time.Duration{1, 30 * time.Millisecond}[i/4]}
 		callers[i] = c
 		group.Go(func() {
-			for !over.Load() {
+			tick := time.NewTicker(c.pace)
+			defer tick.Stop()
+			for ; !over.Load(); <-tick.C {
 				if err := c.once(); err != nil {
 					t.Errorf("caller %d: %v", i, err)
 					return
@@ -86,7 +89,7 @@ func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
 		})
 	}
 	now := s.serve(t, m.API)
-	for range 20 {
+	for range 12 {
 		was := make([]int64, len(callers))
 		for i, c := range callers {
 			was[i] = c.count.Load()

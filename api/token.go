@@ -34,9 +34,8 @@ type verifiedToken struct {
 // out may not be applied here yet, so one that is unknown is looked for again
 // once this member is up to date.
 func (a *API) byToken(ctx context.Context, host, secret string) (string, error) {
-	bad := unauthorized("the token is not valid or has expired: log in again")
 	if raw, err := base64.RawURLEncoding.DecodeString(secret); err != nil || len(raw) != tokenSize {
-		return "", bad
+		return "", badToken()
 	}
 	hash := tokenHash(secret)
 	t, err := a.tokenAt(hash)
@@ -50,16 +49,20 @@ func (a *API) byToken(ctx context.Context, host, secret string) (string, error) 
 		t, err = a.tokenAt(hash)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return "", bad
+		return "", badToken()
 	}
 	if err != nil {
 		return "", err
 	}
 	expires, err := time.Parse(time.RFC3339, t.Expires)
 	if err != nil || t.Join || !time.Now().Before(expires) {
-		return "", bad
+		return "", badToken()
 	}
 	return t.User, nil
+}
+
+func badToken() error {
+	return unauthorized("the token is not valid or has expired: log in again")
 }
 
 // tokenAt reads a token whose user is there, from memory while nothing changed.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -44,22 +45,24 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "//") {
 		r.URL.Path = "/" + strings.TrimLeft(r.URL.Path, "/")
 	}
-	secure(w.Header())
+	maps.Copy(w.Header(), a.secure)
 	w.Header().Set("X-Request-Id", v.id)
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+	if err := a.origins.Check(r); err != nil {
 		a.answer(crossOrigin)(w, r)
 		return
 	}
 	a.routes.ServeHTTP(w, r)
 }
 
-// secure sets what browsers should know; nothing here is meant to be framed,
+// secure is what browsers should know; nothing here is meant to be framed,
 // cached or run.
-func secure(h http.Header) {
+func secure() http.Header {
+	h := http.Header{}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
+	return h
 }
 
 // crossOrigin refuses what another site makes a browser send.

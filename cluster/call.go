@@ -64,22 +64,12 @@ func newCalls(n *Node) *calls {
 		pathPropose:   n.answerPropose,
 		pathReadIndex: n.answerReadIndex,
 		pathAwait:     n.answerAwait,
-		pathTransfer:  aboutMember(func(ctx context.Context, id string) (any, error) { return n.transferHere(ctx, id) }),
-		pathRemove:    aboutMember(func(ctx context.Context, id string) (any, error) { return struct{}{}, n.removeHere(ctx, id) }),
+		pathTransfer:  n.answerTransfer,
+		pathRemove:    n.answerRemove,
 		pathJoin:      n.answerJoin,
 		pathAdd:       n.answerAdd,
 	}
 	return c
-}
-
-func aboutMember(f func(ctx context.Context, id string) (any, error)) answerer {
-	return func(ctx context.Context, _ string, body []byte) (any, error) {
-		var r memberRequest
-		if err := strict(body, &r); err != nil {
-			return nil, model.Problemf(model.Malformed, "read which member is meant: %w", err)
-		}
-		return f(ctx, r.Member)
-	}
 }
 
 // Handle has answer reply to the calls of a path. It may be asked the same thing

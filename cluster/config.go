@@ -65,6 +65,12 @@ const (
 	trailingEntries  = 4096                 // kept for a member that is away for a moment
 	rpcTimeout       = 10 * time.Second
 	pooledConns      = 3
+
+	// One request at a time to each follower: raft's pipeline deadlocks when a
+	// follower answers with a later term while the next request is being sent
+	// (pipelineDecode returns, and netPipeline's AppendEntries and
+	// decodeResponses wait for it for ever), and its shutdown then never ends.
+	rpcsInFlight = 1
 )
 
 // raftConfig is raft's configuration; see lead.go for why the heartbeat begins

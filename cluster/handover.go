@@ -32,7 +32,7 @@ func (n *Node) HandOver(ctx context.Context, to string) error {
 		}
 		var now leaderAnswer
 		err = n.throughLeader(ctx, "hand over", func(ctx context.Context, leader string) error {
-			return n.Call(ctx, leader, pathTransfer, memberRequest{Member: to}, &now)
+			return n.Call(ctx, leader, pathTransfer, transferRequest{From: from, To: to}, &now)
 		})
 		if now.Leader != "" {
 			leader = now.Leader
@@ -74,9 +74,12 @@ func (n *Node) heir(to *string) error {
 	return nil
 }
 
-// memberRequest names a member, or none.
-type memberRequest struct {
-	Member string `json:"member"`
+// transferRequest asks the leader to pass leadership on: to a member, or, when
+// to is empty, away from the one that led when it was first asked. Whoever leads
+// by the time a retry arrives has then nothing to do.
+type transferRequest struct {
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // leaderAnswer says who leads.
@@ -84,16 +87,24 @@ type leaderAnswer struct {
 	Leader string `json:"leader"`
 }
 
+func (n *Node) answerTransfer(ctx context.Context, _ string, body []byte) (any, error) {
+	var r transferRequest
+	if err := strict(body, &r); err != nil {
+		return nil, model.Problemf(model.Malformed, "read who is to lead: %w", err)
+	}
+	return n.transferHere(ctx, r)
+}
+
 // transferHere passes leadership on once, and answers who leads then.
-func (n *Node) transferHere(ctx context.Context, to string) (leaderAnswer, error) {
+func (n *Node) transferHere(ctx context.Context, r transferRequest) (leaderAnswer, error) {
 	if !n.Leading() {
 		return leaderAnswer{}, n.notLeader()
 	}
-	if to == n.Self.ID {
-		return leaderAnswer{Leader: to}, nil
+	if r.To == n.Self.ID || r.To == "" && r.From != n.Self.ID {
+		return leaderAnswer{Leader: n.Self.ID}, nil
 	}
 	var f raft.Future
-	if s, there := find(n.servers(), to); there {
+	if s, there := find(n.servers(), r.To); there {
 		f = n.raft.LeadershipTransferToServer(s.ID, s.Address)
 	} else {
 		f = n.raft.LeadershipTransfer()
@@ -115,7 +126,7 @@ func (n *Node) awaitLeader(ctx context.Context) (string, error) {
 		}
 		select {
 		case <-changed:
-		case <-n.closing:
+		case <-n.life.Done():
 			return "", model.Problemf(model.Unavailable, "this member is stopping")
 		case <-ctx.Done():
 			return "", model.Problemf(model.Unavailable, "no member leads: see `theseus system ha peers`")

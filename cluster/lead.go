@@ -81,7 +81,7 @@ func (n *Node) watchLeadership() {
 		case <-seen:
 		case <-n.faulted:
 			n.goes(n.standDown)
-		case <-n.closing:
+		case <-n.life.Done():
 			return
 		}
 		n.lead.tell()
@@ -99,7 +99,7 @@ func (n *Node) takeOver() {
 		}
 		select {
 		case <-time.After(5 * time.Millisecond): // a transfer is under way, say
-		case <-n.closing:
+		case <-n.life.Done():
 			return
 		}
 	}

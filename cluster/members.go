@@ -150,6 +150,19 @@ func (n *Node) Remove(ctx context.Context, member string) error {
 // changeLimit bounds a change of membership or leadership.
 const changeLimit = 30 * time.Second
 
+// memberRequest names a member.
+type memberRequest struct {
+	Member string `json:"member"`
+}
+
+func (n *Node) answerRemove(ctx context.Context, _ string, body []byte) (any, error) {
+	var r memberRequest
+	if err := strict(body, &r); err != nil {
+		return nil, model.Problemf(model.Malformed, "read which member is meant: %w", err)
+	}
+	return struct{}{}, n.removeHere(ctx, r.Member)
+}
+
 func (n *Node) removeHere(ctx context.Context, id string) error {
 	if !n.Leading() {
 		return n.notLeader()

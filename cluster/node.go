@@ -26,9 +26,10 @@ type Node struct {
 	calls     *calls
 	lead      leadership
 
-	started chan struct{} // closed when raft is there
-	faulted chan struct{} // the store stopped
-	closing chan struct{}
+	started chan struct{}   // closed when raft is there
+	faulted chan struct{}   // the store stopped
+	life    context.Context // ends with Close
+	end     context.CancelFunc
 	once    sync.Once
 	running sync.WaitGroup
 
@@ -45,14 +46,16 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{Config: c, log: c.Log, faulted: make(chan struct{}, 1), started: make(chan struct{}),
-		closing: make(chan struct{}), membership: make(chan struct{}, 1)}
+		membership: make(chan struct{}, 1)}
+	n.life, n.end = context.WithCancel(context.Background())
 	n.lead.changed = make(chan struct{})
 	n.calls = newCalls(n)
 	begin, err := n.prepare(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = n.start()
 	}
-	if err := n.start(); err != nil {
+	if err != nil {
+		n.end()
 		return nil, err
 	}
 	if err := begin(ctx); err != nil {
@@ -95,8 +98,8 @@ func (n *Node) start() error {
 	n.logs = cache
 	conf := n.raftConfig()
 	n.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  &stream{lane: n.port.raft, advertised: n.Self.Raft, dial: n.dialRaft, admit: n.admitRaft},
-		MaxPool: pooledConns, Timeout: rpcTimeout, Logger: conf.Logger,
+		Stream:  &stream{lane: n.port.raft, advertised: n.Self.Raft, life: n.life, dial: n.dialRaft, admit: n.admitRaft},
+		MaxPool: pooledConns, MaxRPCsInFlight: rpcsInFlight, Timeout: rpcTimeout, Logger: conf.Logger,
 	})
 	n.raft, err = raft.NewRaft(conf, fsm{n.Store, n.faulted}, cache, n.Store.Log(), n.Store.Snapshots(), n.transport)
 	if err != nil {
@@ -130,7 +133,7 @@ func (n *Node) Park() error { return n.port.park() }
 // Close stops raft and ends every connection. It may be called again.
 func (n *Node) Close() error {
 	n.once.Do(func() {
-		close(n.closing)
+		n.end()
 		stopped := n.raft.Shutdown()
 		n.transport.Close() // raft would report the end of its lane as an error otherwise
 		n.port.close()

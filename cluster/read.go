@@ -112,7 +112,7 @@ func (n *Node) awaitCommitted(ctx context.Context, index uint64) error {
 	for tick := time.Tick(time.Millisecond); n.raft.CommitIndex() < index && n.Store.Applied() < index; {
 		select {
 		case <-tick:
-		case <-n.closing:
+		case <-n.life.Done():
 			return model.Problemf(model.Unavailable, "this member is stopping")
 		case <-ctx.Done():
 			return fmt.Errorf("wait for entry %d: %w", index, ctx.Err())

@@ -65,7 +65,7 @@ func (n *Node) throughLeader(ctx context.Context, what string, try func(ctx cont
 		select {
 		case <-changed:
 		case <-time.After(pause):
-		case <-n.closing:
+		case <-n.life.Done():
 			return model.Problemf(model.Unavailable, "%s: this member is stopping", what)
 		case <-ctx.Done():
 			return gaveUp(ctx, what, err)
@@ -158,7 +158,7 @@ func (n *Node) await(ctx context.Context, f raft.Future) error {
 	select {
 	case err := <-done:
 		return err
-	case <-n.closing:
+	case <-n.life.Done():
 		return raft.ErrRaftShutdown
 	case <-ctx.Done():
 		return ctx.Err()

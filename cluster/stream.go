@@ -13,6 +13,7 @@ import (
 type stream struct {
 	*lane
 	advertised string
+	life       context.Context
 	dial       func(ctx context.Context, address string) (net.Conn, error)
 	admit      func(id string) error
 }
@@ -36,7 +37,7 @@ func (s *stream) Accept() (net.Conn, error) {
 
 // Dial connects to the member at an address.
 func (s *stream) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(s.life, timeout)
 	defer cancel()
 	return s.dial(ctx, string(to))
 }

@@ -241,6 +241,25 @@ func (c *Cluster) Leader(ctx context.Context, m *Member) (*Member, error) {
 	return nil, errors.New("there is no leader")
 }
 
+// Transfer hands leadership to m, and waits until every member says so.
+func (c *Cluster) Transfer(ctx context.Context, m *Member) error {
+	a, err := c.Do(ctx, c.Members[0], Text("POST", "/api/v3/system/consensus/transfer", "", `{"to":"`+m.Name+`"}`))
+	if err != nil {
+		return err
+	}
+	if a.Status != http.StatusAccepted {
+		return fmt.Errorf("hand leadership to %s: %w", m.Name, problem(a))
+	}
+	return Until(ctx, m.Name+" to lead", func() (bool, error) {
+		for _, asked := range c.Members {
+			if leader, err := c.Leader(ctx, asked); err != nil || leader != m {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
 // Named is the member of that name, or nil.
 func (c *Cluster) Named(name string) *Member {
 	for _, m := range c.Members {

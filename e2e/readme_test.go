@@ -9,7 +9,7 @@ import (
 )
 
 // The README marks what is pasted here with a comment before the block of code.
-const curlMark = "<!-- tested: the curl session -->\n```sh\n"
+const curlMark = "<!-- curl session: run by the tests as it stands -->\n```sh\n"
 
 func TestTheCurlSessionOfTheREADMEWorksWhenPasted(t *testing.T) {
 	raw := must[[]byte](t)(os.ReadFile(filepath.Join(shop.Root(), "README.md")))
@@ -18,14 +18,14 @@ func TestTheCurlSessionOfTheREADMEWorksWhenPasted(t *testing.T) {
 	if !marked || !closed {
 		t.Fatalf("README.md has no block after %q", curlMark)
 	}
-	c := newCluster(t, nil)
+	c := newCluster(t, func(p *Plan) { p.APIPort = 8092 }) // the default that the README names
 	m := c.Members[0]
 	dir := t.TempDir()
 	check(t, os.Symlink(archive(t, v110), filepath.Join(dir, "theseus-1.1.0.zip")))
 
 	cmd := exec.CommandContext(within(t), "bash", "-euo", "pipefail")
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(session)
-	cmd.Env = append(os.Environ(), "THESEUS_ENDPOINT="+m.Endpoint(), "THESEUS_DATA_DIR="+m.Data())
+	cmd.Env = append(os.Environ(), "DATA="+m.Data())
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	check(t, err)

@@ -15,6 +15,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
 	ErrInvalid  = errors.New("invalid: the name is empty or too long")
+	ErrStopped  = errors.New("this member has stopped at an entry that it cannot read")
 )
 
 // Answer is what became of a command.
@@ -37,7 +38,7 @@ func (a Answer) Err() error {
 }
 
 func codes() map[string]error {
-	return map[string]error{"conflict": ErrConflict, "not-found": ErrNotFound, "exists": ErrExists, "invalid": ErrInvalid}
+	return map[string]error{"conflict": ErrConflict, "not-found": ErrNotFound, "exists": ErrExists, "invalid": ErrInvalid, "stopped": ErrStopped}
 }
 
 // code is the word for an answer; ok is false for anything else: a fault.

@@ -79,7 +79,7 @@ func serveBare(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: bareHandler(c), ReadHeaderTimeout: time.Minute,
+	s := &http.Server{Handler: bareHandler(c), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
 	go s.ServeTLS(l, c.Certificate, c.Key)
 	fmt.Fprintln(out, l.Addr())

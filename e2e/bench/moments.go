@@ -11,7 +11,7 @@ import (
 // The moments between the public ones are read from what the members write down
 // anyway: the log of one, and the transcript. All are on this machine's clock.
 
-// loggedAt is when a member's log first says msg.
+// loggedAt is when a member's log first says msg, which is of more than one word.
 func loggedAt(log, msg string) (time.Time, error) {
 	f, err := os.Open(log)
 	if err != nil {
