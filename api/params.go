@@ -33,17 +33,8 @@ func (a *API) replaceParams(_ http.Header, r *http.Request) (int, any, error) {
 	if err := readLoose(r, &params); err != nil {
 		return 0, nil, err
 	}
-	if err := a.Cluster.ReadIndex(r.Context()); err != nil {
-		return 0, nil, err
-	}
-	p, err := a.profile(name)
-	if err != nil {
-		return 0, nil, err
-	}
-	p.Params = params
-	p.Fill()
-	_, err = a.propose(r, store.OpProfilePut, store.ProfilePut{Profile: p})
-	return http.StatusOK, p.Params, aboutProfile(name, err)
+	_, err := a.propose(r, store.OpParamsReplace, store.ParamsReplace{Profile: name, Params: params})
+	return http.StatusOK, params, aboutProfile(name, err)
 }
 
 // getParam answers the bare value; null when the profile does not have it.

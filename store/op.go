@@ -22,6 +22,7 @@ const (
 	OpProfileDelete Op = "profile.delete"
 	OpParamSet      Op = "param.set"
 	OpParamRemove   Op = "param.remove"
+	OpParamsReplace Op = "params.replace"
 
 	OpStageAnnounce Op = "stage.announce"
 	OpStageAnswer   Op = "stage.answer"

@@ -1,6 +1,10 @@
 package store
 
-import "github.com/theseusd/theseus/model"
+import (
+	"maps"
+
+	"github.com/theseusd/theseus/model"
+)
 
 // ProfileCreate adds a profile that is not there yet.
 type ProfileCreate struct {
@@ -30,12 +34,19 @@ type ParamRemove struct {
 	Key     string `json:"key"`
 }
 
+// ParamsReplace replaces all parameters of a profile.
+type ParamsReplace struct {
+	Profile string         `json:"profile"`
+	Params  map[string]any `json:"params"`
+}
+
 func profileOps() map[Op]op {
 	return map[Op]op{
 		OpProfileCreate: with(first, createProfile, ProfileCreate{Profile: model.Profile{Name: "sample"}}),
 		OpProfilePut:    with(first, putProfile, ProfilePut{Profile: model.Profile{Name: "sample"}}),
 		OpProfileDelete: with(first, deleteProfile, ProfileDelete{Name: "sample"}),
 		OpParamSet:      with(first, setParam, ParamSet{Profile: "sample", Key: "k", Value: 1}),
+		OpParamsReplace: with(first, replaceParams, ParamsReplace{Profile: "sample"}),
 		OpParamRemove:   with(first, removeParam, ParamRemove{Profile: "sample", Key: "k"}),
 	}
 }
@@ -64,6 +75,14 @@ func deleteProfile(e entry, c ProfileDelete) error {
 func setParam(e entry, c ParamSet) error {
 	return changeParams(e, c.Profile, func(params map[string]any) error {
 		params[c.Key] = c.Value
+		return nil
+	})
+}
+
+func replaceParams(e entry, c ParamsReplace) error {
+	return changeParams(e, c.Profile, func(params map[string]any) error {
+		clear(params)
+		maps.Copy(params, c.Params)
 		return nil
 	})
 }
