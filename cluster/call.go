@@ -118,7 +118,7 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (c *calls) answer(r *http.Request) (any, error) {
 	peer, _ := r.Context().Value(peerKey{}).(string)
-	if err := c.node.admitRaft(peer); err != nil && r.URL.Path != pathJoin {
+	if err := c.node.admit(peer); err != nil && r.URL.Path != pathJoin {
 		return nil, model.Problemf(model.Forbidden, "call %s: %w", r.URL.Path, err)
 	}
 	a, err := c.answerer(r.URL.Path)

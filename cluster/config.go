@@ -58,7 +58,7 @@ func (c Config) check() error {
 
 // Raft's settings. The timeouts are its defaults.
 const (
-	commitTimeout    = 5 * time.Millisecond // bounds how late a follower learns that an entry is committed
+	commitTimeout    = 5 * time.Millisecond // a follower learns up to twice that late that an entry is committed
 	maxAppendEntries = 8                    // of at most 512 KiB: 4 MiB a message
 	cachedEntries    = 64                   // in memory, so that chunks are not read back: 32 MiB
 	snapshotEvery    = 8192                 // entries; a snapshot copies nothing

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/theseusd/theseus/model"
 )
 
 const (
-	peersFile = "peers.json" // beside the certificates, from enrolment until membership
+	joinFile  = "join.json" // in the data directory, from enrolment until membership: whom to ask
 	joinLimit = 10 * time.Minute
 	joinPause = 500 * time.Millisecond
 )
@@ -21,7 +22,7 @@ const (
 // pendingJoin are the members to ask for admission when this one was enrolled
 // in an earlier life but never became a member; nil otherwise.
 func (n *Node) pendingJoin() ([]EnrolPeer, error) {
-	raw, err := os.ReadFile(n.Keys.path(peersFile))
+	raw, err := os.ReadFile(filepath.Join(n.Dir, joinFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -30,7 +31,7 @@ func (n *Node) pendingJoin() ([]EnrolPeer, error) {
 		err = strict(raw, &peers)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("go on joining: read %s: %w", peersFile, err)
+		return nil, fmt.Errorf("go on joining: read %s: %w", joinFile, err)
 	}
 	return peers, nil
 }
@@ -59,7 +60,7 @@ func (n *Node) enrol(ctx context.Context) ([]EnrolPeer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer.Peers, writeDurable(n.Keys.path(peersFile), raw, 0o644)
+	return answer.Peers, writeDurable(filepath.Join(n.Dir, joinFile), raw, 0o644)
 }
 
 // enter has the members add this one, and returns when it votes and has the
@@ -75,7 +76,7 @@ func (n *Node) enter(peers []EnrolPeer) func(context.Context) error {
 		if err := n.awaitRecord(ctx); err != nil {
 			return err
 		}
-		return removeDurable(n.Keys.path(peersFile))
+		return removeDurable(filepath.Join(n.Dir, joinFile))
 	}
 }
 

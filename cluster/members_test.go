@@ -170,7 +170,7 @@ func (h *harness) enrolOnly(m *member, token string) {
 	h.t.Helper()
 	keys, err := OpenKeys(m.dir)
 	must(h.t, err)
-	n := &Node{log: m.log, Config: Config{Keys: keys, Self: m.self, Log: m.log, Join: &Join{URL: h.members[0].api.URL, Token: token}}}
+	n := &Node{log: m.log, Config: Config{Keys: keys, Dir: m.dir, Self: m.self, Log: m.log, Join: &Join{URL: h.members[0].api.URL, Token: token}}}
 	peers, err := n.enrol(h.ctx())
 	must(h.t, err)
 	if len(peers) != 2 {

@@ -98,7 +98,7 @@ func (n *Node) start() error {
 	n.logs = cache
 	conf := n.raftConfig()
 	n.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  &stream{lane: n.port.raft, advertised: n.Self.Raft, life: n.life, dial: n.dialRaft, admit: n.admitRaft},
+		Stream:  &stream{lane: n.port.raft, advertised: n.Self.Raft, life: n.life, dial: n.dialRaft, admit: n.admit},
 		MaxPool: pooledConns, MaxRPCsInFlight: rpcsInFlight, Timeout: rpcTimeout, Logger: conf.Logger,
 	})
 	n.raft, err = raft.NewRaft(conf, fsm{n.Store, n.faulted}, cache, n.Store.Log(), n.Store.Snapshots(), n.transport)

@@ -42,10 +42,11 @@ func (n *Node) passOn(err, cause error) error {
 }
 
 // again says whether err means that another member, or a later moment, may do.
+// A member that has not heard yet that this one joined answers Forbidden.
 func again(err error) bool {
 	var moved *elsewhere
 	var gone *unreachable
-	return errors.As(err, &moved) || errors.As(err, &gone)
+	return errors.As(err, &moved) || errors.As(err, &gone) || model.KindOf(err) == model.Forbidden
 }
 
 // throughLeader runs try against the leader, wherever it is, until it is

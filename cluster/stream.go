@@ -58,9 +58,9 @@ func (n *Node) dialRaft(ctx context.Context, to string) (net.Conn, error) {
 	return n.port.dial(ctx, to, protocolRaft, want)
 }
 
-// admitRaft refuses a client that is not a member. A member that is still
+// admit refuses a client that is not a member. A member that is still
 // joining knows no members yet and takes the cluster's certificate for it.
-func (n *Node) admitRaft(id string) error {
+func (n *Node) admit(id string) error {
 	servers := n.servers()
 	if _, ok := find(servers, id); len(servers) > 0 && !ok {
 		return fmt.Errorf("%s is not a member", id)

@@ -4,6 +4,7 @@
 // the public API say. The demo, the end-to-end tests and the benchmarks share it.
 //
 //	workshop.go  builds, keys and packages, each made once
+//	fatten.go    an archive made larger
 //	member.go    one theseusd process: start, signal, what the kernel knows of it
 //	cluster.go   three of them, joined
 //	conn.go      one TLS connection, HTTP/1.1 by hand

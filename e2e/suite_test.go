@@ -106,9 +106,10 @@ func unsigned(t *testing.T, version string, b Build) (path string) {
 // by change. What they logged is shown when the test fails.
 func newCluster(t *testing.T, change func(*Plan)) *Cluster {
 	t.Helper()
+	p := Plan{Bin: binaries(t, v100), TrustedKey: key(t, "release") + ".pub"}
 	dir := must[string](t)(os.MkdirTemp("", "theseus-cluster-"))
 	check(t, os.Chmod(dir, 0o755))
-	p := Plan{Dir: dir, Bin: binaries(t, v100), TrustedKey: key(t, "release") + ".pub"}
+	p.Dir = dir
 	if change != nil {
 		change(&p)
 	}

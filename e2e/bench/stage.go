@@ -24,6 +24,7 @@ const (
 type staged struct {
 	whole  time.Duration // from the first byte sent to the answer
 	spread time.Duration // from the verified spool to the last attestation
+	three  time.Duration // the same bytes to three files, right after
 	uses   []use
 }
 
@@ -51,35 +52,45 @@ func stage(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer os.Remove(file)
-	var bare []time.Duration
-	var ours []staged
+	var rounds []staged
 	for range stageRounds {
-		took, err := b.writeThree(file)
-		if err != nil {
-			return err
-		}
 		s, err := b.stageOnce(ctx, file)
 		if err != nil {
 			return err
 		}
-		bare, ours = append(bare, took), append(ours, s)
+		if s.three, err = b.writeThree(file); err != nil {
+			return err
+		}
+		rounds = append(rounds, s)
 	}
-	three := median(bare, seconds)
-	spread := median(ours, func(s staged) float64 { return s.spread.Seconds() })
-	whole := median(ours, func(s staged) float64 { return s.whole.Seconds() })
+	printStaged(b, rounds)
+	return nil
+}
+
+// printStaged prints medians. The comparison is that of each round, too: what
+// the machine did beside changes from one round to the next.
+func printStaged(b *bench, rounds []staged) {
+	of := func(f func(staged) time.Duration) float64 {
+		return median(rounds, func(s staged) float64 { return f(s).Seconds() })
+	}
+	times := func(f func(staged) time.Duration) float64 {
+		return median(rounds, func(s staged) float64 { return f(s).Seconds() / s.three.Seconds() })
+	}
+	three := func(s staged) time.Duration { return s.three }
+	spread := func(s staged) time.Duration { return s.spread }
+	whole := func(s staged) time.Duration { return s.whole }
 	t := table{title: fmt.Sprintf("stage %d MiB on three members, medians of %d rounds in turns", stageSize/mib, stageRounds)}
-	t.add("the same bytes to three files at once, each synced", "%.2f s", three)
-	t.add("from the verified spool to the last attestation", "%.2f s", spread)
-	t.aim("  times the three files", "%.1f", spread/three, 6)
-	t.add("from the first byte sent to the answer 201", "%.2f s", whole)
-	t.add("  times the three files", "%.1f", whole/three)
-	t.add("CPU of the three members", "%.2f s", median(ours, func(s staged) float64 { return s.cpu().Seconds() }))
+	t.add("the same bytes to three files at once, each synced", "%.2f s", of(three))
+	t.add("from the verified spool to the last attestation", "%.2f s", of(spread))
+	t.aim("  times the three files", "%.1f", times(spread), 6)
+	t.add("from the first byte sent to the answer 201", "%.2f s", of(whole))
+	t.add("  times the three files", "%.1f", times(whole))
+	t.add("CPU of the three members", "%.2f s", of(staged.cpu))
 	for i := range members {
 		t.aim(fmt.Sprintf("n%d wrote, times the archive", i+1), "%.2f",
-			median(ours, func(s staged) float64 { return float64(s.uses[i].written) / stageSize }), 1.2)
+			median(rounds, func(s staged) float64 { return float64(s.uses[i].written) / stageSize }), 1.2)
 	}
 	t.print(b)
-	return nil
 }
 
 // memory stages archives of two sizes: what they need must not grow with it.
@@ -109,10 +120,8 @@ func (b *bench) stageOnce(ctx context.Context, file string) (s staged, err error
 			return err
 		}
 		s, err = upload(ctx, c, file)
-		if s.uses, err = stopMeters(meters, err); err != nil {
-			return err
-		}
-		return nil
+		s.uses, err = stopMeters(meters, err)
+		return err
 	})
 	return s, err
 }

@@ -73,6 +73,4 @@ func median[T any](runs []T, f func(T) float64) float64 {
 	return xs[len(xs)/2]
 }
 
-func seconds(d time.Duration) float64 { return d.Seconds() }
-
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
