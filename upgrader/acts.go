@@ -59,8 +59,13 @@ func (v sight) failure() string {
 			why = append(why, v.name(p.ID)+": not verified within "+span(limit(v.u)))
 		}
 	}
-	if len(why) == 0 {
+	if len(why) == 0 && v.waiting() == nil {
 		why = append(why, "leadership could not be handed over to an upgraded member within "+span(limit(v.u)))
+	}
+	if len(why) == 0 {
+		for _, id := range v.silent() {
+			why = append(why, v.name(id)+": did not answer for "+span(limit(v.u))+", so no other member could go")
+		}
 	}
 	changed := ""
 	if v.u.Phase == model.Checking && v.u.Runs == 1 {

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/theseusd/theseus/internal/crash"
@@ -37,6 +39,8 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 		return u.drain(ctx, p.upgrade)
 	case Swap:
 		return u.swap(ctx, p.upgrade)
+	case Survey:
+		return u.survey(ctx, p)
 	case HandOver:
 		return u.handOver(ctx, a.To)
 	case Ping:
@@ -251,6 +255,26 @@ func (u *Upgrader) ping(ctx context.Context, member string) error {
 		case <-time.After(breath / 20):
 		}
 	}
+}
+
+// survey asks every other member whether it is well, all at once.
+func (u *Upgrader) survey(ctx context.Context, p picture) error {
+	answered := map[string]bool{}
+	var mu sync.Mutex // held for answered
+	silent := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
+		if err := u.Cluster.Call(ctx, m.ID, pathWell, struct{}{}, &well{}); err != nil {
+			return []string{unreachable(m, err)}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		answered[m.ID] = true
+		return nil
+	})
+	u.answered = answered
+	if len(silent) > 0 {
+		return errors.New("wait for every member before the next one goes: " + strings.Join(silent, "; "))
+	}
+	return nil
 }
 
 // verify is a write and a consistent read through this member.

@@ -28,7 +28,7 @@ func (u *Upgrader) Run(ctx context.Context) error {
 		changed, led := u.Store.Changed(), u.Cluster.Leadership()
 		acted, nap, err := u.pass(ctx)
 		if err != nil && ctx.Err() == nil {
-			u.Log.Warn("act on the record", "error", err)
+			u.warn(err)
 			acted, nap = false, breath
 		}
 		if acted {
@@ -42,6 +42,15 @@ func (u *Upgrader) Run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// warn logs what went wrong, once as long as it stays the same.
+func (u *Upgrader) warn(err error) {
+	if err.Error() == u.trouble {
+		return
+	}
+	u.trouble = err.Error()
+	u.Log.Warn("act on the record", "error", err)
 }
 
 // picture is the record and what stands around it, as of one moment.
@@ -152,12 +161,12 @@ func (u *Upgrader) next(ctx context.Context, p picture) (bool, error) {
 func (u *Upgrader) seen(p picture) Seen {
 	key := waitKey(p.upgrade)
 	if u.clock.key != key {
-		u.pong, u.tries = nil, 0
+		u.pong, u.tries, u.answered = nil, 0, nil
 	}
 	s := Seen{
 		Me: u.Self.ID, Boot: u.Self.Boot, Leading: u.Cluster.Leading(), Voters: u.Cluster.Voters(),
 		Members: p.members, Gate: p.cluster.Version, Verdict: p.members[u.Self.ID].Verdict,
-		Armed: u.armedFor(p.upgrade.ID), Pong: u.pong, Tries: u.tries,
+		Armed: u.armedFor(p.upgrade.ID), Pong: u.pong, Tries: u.tries, Answered: u.answered,
 	}
 	if s.Leading {
 		s.Waited = u.clock.passed(p.upgrade.Wait, key, time.Now())

@@ -37,9 +37,10 @@ func phases() []phaseRow {
 		{model.Rolling, leader, "a member failed or went back", fellOut, end, model.Failed},
 		{model.Rolling, leader, "stop is asked, nobody is out", stoppedIdle, clear, cleared},
 		{model.Rolling, leader, "a waiting member runs the target", already, skip, ""},
-		{model.Rolling, leader, "another member waits, nobody is out", otherWaits, grant, ""},
+		{model.Rolling, leader, "nobody could go, the time is over", stranded, end, model.Failed},
+		{model.Rolling, leader, "another member waits, all others answer", otherMayGo, grant, ""},
+		{model.Rolling, leader, "another member waits, nobody is out", otherWaits, do(Survey), ""},
 		{model.Rolling, leader, "it alone waits, and is the only voter", aloneWaits, grant, ""},
-		{model.Rolling, leader, "it alone waits, the time is over", stranded, end, model.Failed},
 		{model.Rolling, leader, "it alone waits", selfWaits, do(HandOver), ""},
 		{model.Rolling, leader, "all are done", allDone, move(model.Verifying), model.Verifying},
 
@@ -60,7 +61,7 @@ func steps() []stepRow {
 		{on(model.Waiting), holder, "not armed yet", unarmed, do(Arm), ""},
 		{on(model.Waiting), leader, "stop is asked", stopped, withdraw, model.Waiting},
 
-		{on(model.Claimed), holder, "it was elected meanwhile", elected, release, model.Waiting},
+		{out, holder, "it was elected meanwhile", elected, release, model.Waiting},
 		{on(model.Claimed), holder, "in the process that claimed", same, step(model.Draining), model.Draining},
 		{on(model.Draining), holder, "in the process that claimed", same, do(Drain), model.Leaving},
 		{on(model.Leaving), holder, "in the process that claimed", same, do(Swap), ""},
@@ -94,6 +95,7 @@ const (
 	Arm      Effect = "make ready to swap"
 	Drain    Effect = "drain and record leaving"
 	Swap     Effect = "swap and re-execute"
+	Survey   Effect = "ask every other member whether it is well"
 	HandOver Effect = "hand leadership over"
 	Ping     Effect = "ask the member whether it is well"
 	Verify   Effect = "write and read through itself"

@@ -76,6 +76,13 @@ func TestNext(t *testing.T) {
 	}
 	waited := func(s Seen, d time.Duration) Seen { s.Waited = d; return s }
 	armed := func(s Seen) Seen { s.Armed = 1; return s }
+	answered := func(s Seen, ids ...string) Seen {
+		s.Answered = map[string]bool{}
+		for _, id := range ids {
+			s.Answered[id] = true
+		}
+		return s
+	}
 	pong := func(s Seen, boot string) Seen { s.Pong = &Pong{Member: "n2", Boot: boot}; return s }
 	stopping := func(u *model.Upgrade) *model.Upgrade { u.Stop = true; return u }
 	phase := func(p model.Phase) *model.Upgrade { u := rollout(); u.Phase = p; return u }
@@ -91,7 +98,10 @@ func TestNext(t *testing.T) {
 		to   string
 	}{
 		{"a staged upgrade waits", phase(model.Staged), seenBy("n1").leading(), "", "", ""},
-		{"the leader grants the turn to another", rollout(), seenBy("n1").leading(), store.OpTurnGrant, "", ""},
+		{"before a turn all others are asked", rollout(), seenBy("n1").leading(), "", Survey, ""},
+		{"the leader grants the turn to another when all others answer", rollout(), answered(seenBy("n1").leading(), "n3"), store.OpTurnGrant, "", ""},
+		{"while another is down nobody goes", rollout(), answered(seenBy("n1").leading(), "n2"), "", Survey, ""},
+		{"a member that stays down ends it", rollout(), waited(answered(seenBy("n1").leading(), "n2"), time.Hour), store.OpUpgradeMove, "", ""},
 		{"a follower waits for a turn", rollout(), seenBy("n2"), "", "", ""},
 		{"the holder arms before it claims", turn(rollout(), "n2", model.Waiting), seenBy("n2"), "", Arm, ""},
 		{"armed, it claims", turn(rollout(), "n2", model.Waiting), armed(seenBy("n2")), store.OpTurnClaim, "", ""},
@@ -100,6 +110,8 @@ func TestNext(t *testing.T) {
 		{"draining, it gets quiet", turn(rollout(), "n2", model.Draining), seenBy("n2"), "", Drain, ""},
 		{"leaving, it swaps", turn(rollout(), "n2", model.Leaving), seenBy("n2"), "", Swap, ""},
 		{"elected after its claim, it releases", turn(rollout(), "n2", model.Claimed), seenBy("n2").leading(), store.OpTurnStep, "", ""},
+		{"elected while it drains, it releases too", turn(rollout(), "n2", model.Draining), seenBy("n2").leading(), store.OpTurnStep, "", ""},
+		{"elected before it swaps, it releases too", turn(rollout(), "n2", model.Leaving), seenBy("n2").leading(), store.OpTurnStep, "", ""},
 		{"restarted on the old image, it releases", turn(rollout(), "n2", model.Leaving), restarted(seenBy("n2"), "n2-boot9"), store.OpTurnStep, "", ""},
 		{"put back, it says so", turn(rollout(), "n2", model.Leaving), verdict(restarted(seenBy("n2"), "n2-boot9")), store.OpTurnStep, "", ""},
 		{"the leader admits the new image", turn(rollout(), "n2", model.Leaving), seenBy("n1").leading().onNew("n2", "n2-boot2"), store.OpTurnStep, "", ""},
@@ -111,7 +123,7 @@ func TestNext(t *testing.T) {
 		{"its answer settles it", probation, pong(waited(seenBy("n1").leading().onNew("n2", "n2-boot2"), 10*time.Second), "n2-boot2"), store.OpTurnStep, "", ""},
 		{"a restart in probation begins it anew", probation, waited(seenBy("n1").leading().onNew("n2", "n2-boot3"), 10*time.Second), store.OpTurnStep, "", ""},
 		{"when it alone waits, the leader hands over", done(rollout(), "n2", "n3"), seenBy("n1").leading(), "", HandOver, "n2"},
-		{"the new leader gives the old one its turn", done(rollout(), "n2", "n3"), seenBy("n2").leading(), store.OpTurnGrant, "", ""},
+		{"the new leader gives the old one its turn", done(rollout(), "n2", "n3"), answered(seenBy("n2").leading(), "n3"), store.OpTurnGrant, "", ""},
 		{"who runs the target already is skipped", rollout(), seenBy("n1").leading().onNew("n2", "n2-boot1"), store.OpUpgradeSkip, "", ""},
 		{"stop lets a claimed turn end", stopping(turn(rollout(), "n2", model.Leaving)), seenBy("n1").leading(), "", "", ""},
 		{"stop withdraws an unclaimed turn", stopping(turn(rollout(), "n2", model.Waiting)), seenBy("n1").leading(), store.OpTurnWithdraw, "", ""},

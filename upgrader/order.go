@@ -34,8 +34,27 @@ func selfWaits(v sight) bool { return v.free() && v.waiting() == nil && v.selfWa
 
 func aloneWaits(v sight) bool { return selfWaits(v) && len(v.Voters) == 1 }
 
-// stranded: nobody took the leadership for as long as a turn may last.
-func stranded(v sight) bool { return selfWaits(v) && overdue(v) }
+// stranded: for as long as a turn may last nobody could be given one, since a
+// member is down, or took the leadership.
+func stranded(v sight) bool { return v.free() && v.any(yetToGo) && overdue(v) }
+
+func yetToGo(p model.Progress) bool { return p.Step == model.Waiting }
+
+// otherMayGo: a member goes only when all others are well. One that is down by
+// its own fault is one that is out already.
+func otherMayGo(v sight) bool { return otherWaits(v) && len(v.silent()) == 0 }
+
+// silent are the members, beside this one and the next to go, that have not
+// answered in this wait.
+func (v sight) silent() (ids []string) {
+	next := v.waiting()
+	for _, p := range v.u.Members {
+		if p.ID != v.Me && (next == nil || p.ID != next.ID) && !v.Answered[p.ID] {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
 
 // already finds a waiting member that runs the target as it is.
 func already(v sight) bool { return v.free() && v.alreadyThere() != nil }

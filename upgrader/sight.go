@@ -24,6 +24,8 @@ type Seen struct {
 	Verdict *model.Verdict
 	Pong    *Pong // the freshest answer to a ping in this wait
 	Tries   int   // hand-overs tried in this wait
+
+	Answered map[string]bool // who answered the last survey of this wait
 }
 
 // Pong is a member's answer to a ping.

@@ -3,6 +3,7 @@ package upgrader
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -24,7 +25,6 @@ type world struct {
 	ids     []string
 	leader  string
 	waited  time.Duration
-	order   []string // in which the members left
 }
 
 type simulated struct {
@@ -36,17 +36,22 @@ type simulated struct {
 	planted bool // the new binary is at its path
 	verdict *model.Verdict
 	pong    *Pong
+	heard   map[string]bool
 }
 
 func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
-	s, err := store.Open(t.TempDir(), store.Options{Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	w := &world{store: s}
 	rapid.Check(t, func(rt *rapid.T) {
-		w.begin(rt, rapid.IntRange(1, 7).Draw(rt, "members"))
+		dir, err := os.MkdirTemp(t.TempDir(), "world")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		s, err := store.Open(dir, store.Options{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer s.Close()
+		w := &world{t: rt, store: s, members: map[string]*simulated{}}
+		w.begin(rapid.IntRange(1, 7).Draw(rt, "members"))
 		kills := rapid.IntRange(0, Attempts-1).Draw(rt, "kills")
 		for range 4000 {
 			if w.upgrade().Phase == model.Finished && w.upgrade().Completed {
@@ -67,13 +72,7 @@ func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
 	})
 }
 
-func (w *world) begin(t *rapid.T, n int) {
-	w.t, w.ids, w.order, w.waited = t, nil, nil, 0
-	old := w.members
-	w.members = map[string]*simulated{}
-	for id := range old {
-		w.apply(store.OpMemberRemove, store.MemberRemove{ID: id})
-	}
+func (w *world) begin(n int) {
 	w.apply(store.OpClusterInit, store.ClusterInit{Cluster: model.Cluster{ID: "c", Version: "1.0.0"}, Admin: model.User{Name: "admin"}})
 	for i := range n {
 		m := &simulated{id: fmt.Sprintf("n%d", i+1), up: true, image: oldImage}
@@ -83,12 +82,9 @@ func (w *world) begin(t *rapid.T, n int) {
 		w.ids = append(w.ids, m.id)
 		w.report(m)
 	}
-	w.leader = rapid.SampledFrom(w.ids).Draw(t, "leader")
+	w.leader = rapid.SampledFrom(w.ids).Draw(w.t, "leader")
 	u := rollout()
 	u.ID, u.Phase, u.Runs = fmt.Sprint("u", w.boots), model.Staged, 0
-	if up := w.upgrade(); up != nil {
-		w.apply(store.OpUpgradeClear, store.UpgradeRef{ID: up.ID})
-	}
 	staging := model.Staging{ID: u.ID, Archive: u.Archive}
 	w.apply(store.OpStageAnnounce, store.StageAnnounce{Staging: staging})
 	w.apply(store.OpStageCommit, store.StageCommit{ID: u.ID, Upgrade: *u})
@@ -154,6 +150,10 @@ func (w *world) move(id string) {
 	a := Next(p.upgrade, w.seen(m, p))
 	switch {
 	case a.Op != "":
+		if turn, grants := a.Body.(store.TurnRef); grants && a.Op == store.OpTurnGrant {
+			w.checkGrant(m, turn.Member)
+		}
+		m.heard = nil
 		w.apply(a.Op, a.Body) // a conflict is an answer too
 	case a.Do != "":
 		w.effect(m, a, p)
@@ -164,7 +164,7 @@ func (w *world) move(id string) {
 
 func (w *world) seen(m *simulated, p picture) Seen {
 	s := Seen{Me: m.id, Boot: m.boot, Leading: w.leader == m.id, Voters: w.ids, Members: p.members,
-		Gate: p.cluster.Version, Verdict: m.verdict, Armed: m.armed, Pong: m.pong}
+		Gate: p.cluster.Version, Verdict: m.verdict, Armed: m.armed, Pong: m.pong, Answered: m.heard}
 	if t := turnOf(p.upgrade); s.Leading && t != nil && t.Step == model.Probation {
 		s.Waited = w.waited
 	}
@@ -183,8 +183,12 @@ func (w *world) effect(m *simulated, a Action, p picture) {
 			From: model.Draining, To: model.Leaving, Boot: m.boot})
 	case Swap:
 		w.checkOnlyOneIsOut(m)
-		w.order = append(w.order, m.id)
 		m.planted, m.up = true, false
+	case Survey:
+		m.heard = map[string]bool{}
+		for _, other := range w.members {
+			m.heard[other.id] = other.up
+		}
 	case HandOver:
 		if w.members[a.To].up {
 			w.leader, w.waited = a.To, 0
@@ -217,6 +221,15 @@ func (w *world) checkOnlyOneIsOut(m *simulated) {
 	}
 	if w.leader == m.id && len(w.ids) > 1 {
 		w.t.Fatalf("%s leaves while it leads", m.id)
+	}
+}
+
+// checkGrant: a turn is given only when all who are not to go have answered.
+func (w *world) checkGrant(m *simulated, to string) {
+	for id := range w.members {
+		if id != m.id && id != to && !m.heard[id] {
+			w.t.Fatalf("%s gives %s the turn, and %s has not answered", m.id, to, id)
+		}
 	}
 }
 

@@ -193,7 +193,8 @@ func (u *Upgrader) wanted(p picture, digest string) bool {
 		p.upgrade != nil && p.upgrade.Archive.Digest == digest
 }
 
-// disarm closes the attempt record when the turn that it was made for is over.
+// disarm closes the attempt record when the turn that it was made for is over,
+// and ends the lame duck of a turn that was given back.
 func (u *Upgrader) disarm(up *model.Upgrade) error {
 	a, open, err := u.Own.Attempt()
 	if err != nil || !open {
@@ -202,5 +203,6 @@ func (u *Upgrader) disarm(up *model.Upgrade) error {
 	if up != nil && up.ID == a.Upgrade && up.Turn != nil && up.Turn.Member == u.Self.ID && up.Turn.Attempt == a.Number {
 		return nil
 	}
+	u.Process.Recover()
 	return u.Own.Close()
 }

@@ -185,7 +185,7 @@ func waitingFor(p picture) *WaitingFor {
 func rollingFor(p picture) string {
 	row := turnOf(p.upgrade)
 	if row == nil {
-		return "leadership to move to an upgraded member"
+		return "every other member to be up before the next one goes, or leadership to move to one that is done"
 	}
 	name := p.members[row.ID].Name
 	if row.Step == model.Probation {

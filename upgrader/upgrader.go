@@ -73,6 +73,8 @@ type Upgrader struct {
 	clock     clock
 	pong      *Pong
 	tries     int
+	answered  map[string]bool
+	trouble   string // what went wrong last, so that it is logged once
 	compacted string // the upgrade whose chunks were compacted away
 	swept     string // for which records the directory of the binary was swept
 	leaseOf   clock
