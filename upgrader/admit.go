@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/staging"
@@ -69,33 +67,6 @@ func misfits(p picture, a model.Archive) []string {
 	if ahead == len(p.members) {
 		reasons = append(reasons, "every member runs this build of "+a.Version+" already")
 	}
-	slices.Sort(reasons)
-	return reasons
-}
-
-func unreachable(m model.Member, err error) string {
-	return fmt.Sprintf("%s: does not answer on %s (%v): start it, or remove it with `theseus system ha remove %s`", m.Name, m.Raft, err, m.Name)
-}
-
-// askLimit is how long one member may take to answer a question.
-const askLimit = 5 * time.Second
-
-// everyone asks all members at once and gathers their reasons, sorted.
-func (u *Upgrader) everyone(ctx context.Context, p picture, ask func(context.Context, model.Member) []string) []string {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var reasons []string
-	for _, m := range p.members {
-		wg.Go(func() {
-			found := ask(ctx, m)
-			mu.Lock()
-			defer mu.Unlock()
-			reasons = append(reasons, found...)
-		})
-	}
-	wg.Wait()
 	slices.Sort(reasons)
 	return reasons
 }

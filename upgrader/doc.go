@@ -10,8 +10,13 @@
 //	order.go     who is next
 //	wait.go      what is waited for, how long, and what may be done about it
 //	loop.go      reads, decides, acts
-//	effects.go   what a member does beside proposing: check, arm, drain, swap
-//	stage.go     an archive's way onto every member
+//	effects.go   what a member does beside proposing: arm, drain, swap, hand over
+//	trial.go     the new binary's trial run
+//	ask.go       what members ask each other
+//	upload.go    an archive's way from a client onto every member
+//	admit.go     whether it may go to the cluster at all
+//	stage.go     every member's part in that: answer, attest, commit, tidy up
+//	attest.go    is this member's own copy good?
 //	operate.go   what operators ask for: start, stop and clear, exec
 //	tracking.go  the record as people see it
 //

@@ -1,0 +1,139 @@
+package upgrader
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store"
+)
+
+// What members ask each other, over the member-to-member port.
+const (
+	pathWell  = "/upgrade/well"
+	pathReady = "/upgrade/ready"
+)
+
+// verifyLimit is how long a member's write and read through itself may take.
+const verifyLimit = 10 * time.Second
+
+// well is a member's answer to whether it is well.
+type well struct {
+	Boot    string `json:"boot"`
+	Image   string `json:"image"`
+	Applied uint64 `json:"applied"`
+}
+
+func (u *Upgrader) answerWell(context.Context, json.RawMessage) (any, error) {
+	if err := u.Store.Fault(); err != nil {
+		return nil, model.Problemf(model.Unavailable, "%v", err)
+	}
+	return well{Boot: u.Self.Boot, Image: u.Self.Image, Applied: u.Store.Applied()}, nil
+}
+
+// ping asks a member on probation whether it is well: the process that reported,
+// caught up with what this leader has applied.
+func (u *Upgrader) ping(ctx context.Context, member string) error {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	target := u.Store.Applied()
+	for {
+		var w well
+		if err := u.Cluster.Call(ctx, member, pathWell, struct{}{}, &w); err != nil {
+			return fmt.Errorf("ask %s whether it is well: %w", member, err)
+		}
+		if w.Applied >= target {
+			u.pong = &Pong{Member: member, Boot: w.Boot}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s has applied %d, not %d yet", member, w.Applied, target)
+		case <-time.After(breath / 20):
+		}
+	}
+}
+
+// survey asks every other member whether it is well, all at once.
+func (u *Upgrader) survey(ctx context.Context, p picture) error {
+	answered := map[string]bool{}
+	var mu sync.Mutex // held for answered
+	silent := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
+		if err := u.Cluster.Call(ctx, m.ID, pathWell, struct{}{}, &well{}); err != nil {
+			return []string{unreachable(m, err)}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		answered[m.ID] = true
+		return nil
+	})
+	u.answered = answered
+	if len(silent) > 0 {
+		return errors.New("wait for every member before the next one goes: " + strings.Join(silent, "; "))
+	}
+	return nil
+}
+
+// verify is a write and a consistent read through this member.
+func (u *Upgrader) verify(ctx context.Context, up *model.Upgrade) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyLimit)
+	defer cancel()
+	if err := u.propose(ctx, store.OpProbe, store.Probe{Member: u.Self.ID}); err != nil {
+		return err
+	}
+	if err := u.Cluster.ReadIndex(ctx); err != nil {
+		return fmt.Errorf("read consistently: %w", err)
+	}
+	return u.propose(ctx, store.OpUpgradeVerified, store.UpgradeMember{
+		ID: up.ID, Member: u.Self.ID, Note: u.Self.Name + ": verified, wrote and read on " + u.Self.Version})
+}
+
+// readyQuestion asks a member whether its prerequisites hold for an archive.
+type readyQuestion struct {
+	Size int64 `json:"size"`
+}
+
+func (u *Upgrader) answerReady(ctx context.Context, in json.RawMessage) (any, error) {
+	var q readyQuestion
+	if err := json.Unmarshal(in, &q); err != nil {
+		return nil, model.Problemf(model.Malformed, "read the question: %v", err)
+	}
+	found := []string{}
+	for _, w := range words(u.Own.Prerequisites(ctx, u.DataDir, 0)) {
+		found = append(found, u.Self.Name+": "+w)
+	}
+	return found, nil
+}
+
+func unreachable(m model.Member, err error) string {
+	return fmt.Sprintf("%s: does not answer on %s (%v): start it, or remove it with `theseus system ha remove %s`", m.Name, m.Raft, err, m.Name)
+}
+
+// askLimit is how long one member may take to answer a question.
+const askLimit = 5 * time.Second
+
+// everyone asks all members at once and gathers their reasons, sorted.
+func (u *Upgrader) everyone(ctx context.Context, p picture, ask func(context.Context, model.Member) []string) []string {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var reasons []string
+	for _, m := range p.members {
+		wg.Go(func() {
+			found := ask(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			reasons = append(reasons, found...)
+		})
+	}
+	wg.Wait()
+	slices.Sort(reasons)
+	return reasons
+}
