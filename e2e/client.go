@@ -47,6 +47,7 @@ type Tally struct {
 	First    time.Time     // start of the first request
 	Last     time.Time     // last good answer, or First before there is one
 	Gap      time.Duration // the longest time without a good answer
+	GapEnd   time.Time     // and when it ended
 	Stall    time.Duration // the longest time without an acknowledged write
 	Slowest  time.Duration // the longest that one answer took
 	Dials    int
@@ -152,7 +153,9 @@ func (c *Client) note(n int, start time.Time, err error) {
 	defer c.mu.Unlock()
 	c.t.Requests++
 	c.t.Slowest = max(c.t.Slowest, now.Sub(start))
-	c.t.Gap = max(c.t.Gap, now.Sub(c.t.Last))
+	if gap := now.Sub(c.t.Last); gap > c.t.Gap {
+		c.t.Gap, c.t.GapEnd = gap, now
+	}
 	writes := c.Writes != nil && c.Writes(n)
 	if writes {
 		c.t.Stall = max(c.t.Stall, now.Sub(c.lastWrite))

@@ -48,6 +48,16 @@ func (ts Tallies) LongestGap() (longest time.Duration) {
 	return longest
 }
 
+// GapEnd is when the longest gap ended.
+func (ts Tallies) GapEnd() (end time.Time) {
+	for _, t := range ts {
+		if t.Gap == ts.LongestGap() {
+			end = t.GapEnd
+		}
+	}
+	return end
+}
+
 // LongestStall is the longest time that one of the clients was without an
 // acknowledged write.
 func (ts Tallies) LongestStall() (longest time.Duration) {

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	chunksInFlight = 32 // of 512 KiB: 16 MiB; more only costs memory
+	chunksInFlight = 8 // of 512 KiB: 4 MiB; more is no faster, and everybody else's writes queue behind it
 	answerLimit    = 10 * time.Second
 	attestLimit    = 5 * time.Minute
 	renewEvery     = leaseLimit / 6

@@ -24,11 +24,11 @@ type report struct {
 func (r report) print(w io.Writer, c *e2e.Cluster) {
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "member\tversion\timage\tPID\trequests\tfailed\tout of service")
+	fmt.Fprintln(t, "member\tversion\timage\tPID\trequests\tfailed\tout of service\tuntil")
 	for _, m := range c.Members {
 		was, is, mine := r.before.Members[m.Name], r.after.Members[m.Name], r.tallies.Of(m.API)
-		fmt.Fprintf(t, "%s\t%s -> %s\t%s -> %s\t%d -> %d\t%d\t%d\t%s\n", m.Name, was.Version, is.Version,
-			short(was.Image), short(is.Image), was.PID, is.PID, mine.Requests(), mine.Failed(), millis(mine.LongestGap()))
+		fmt.Fprintf(t, "%s\t%s -> %s\t%s -> %s\t%d -> %d\t%d\t%d\t%s\t%s\n", m.Name, was.Version, is.Version,
+			short(was.Image), short(is.Image), was.PID, is.PID, mine.Requests(), mine.Failed(), millis(mine.LongestGap()), mine.GapEnd().UTC().Format("15:04:05.000"))
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\nleader               %s -> %s\n", r.before.Leader, r.after.Leader)
