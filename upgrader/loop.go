@@ -32,6 +32,7 @@ func (u *Upgrader) Run(ctx context.Context) error {
 			acted, nap = false, breath
 		}
 		if acted {
+			u.trouble = ""
 			continue
 		}
 		select {
