@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 const identityFile = "member.json"
@@ -47,7 +49,7 @@ func newIdentity(path string) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	return id, writeDurable(path, append(raw, '\n'), 0o644)
+	return id, durable.WriteBytes(path, 0o644, append(raw, '\n'))
 }
 
 // NewUUID is a random UUID (RFC 9562, version 4).

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 )
 
@@ -60,7 +61,7 @@ func (n *Node) enrol(ctx context.Context) ([]EnrolPeer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer.Peers, writeDurable(filepath.Join(n.Dir, joinFile), raw, 0o644)
+	return answer.Peers, durable.WriteBytes(filepath.Join(n.Dir, joinFile), 0o644, raw)
 }
 
 // enter has the members add this one, and returns when it votes and has the
@@ -76,7 +77,7 @@ func (n *Node) enter(peers []EnrolPeer) func(context.Context) error {
 		if err := n.awaitRecord(ctx); err != nil {
 			return err
 		}
-		return removeDurable(filepath.Join(n.Dir, joinFile))
+		return durable.Remove(filepath.Join(n.Dir, joinFile))
 	}
 }
 

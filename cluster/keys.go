@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 )
 
@@ -37,7 +38,7 @@ func OpenKeys(dataDir string) (*Keys, error) {
 	if err := os.MkdirAll(k.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open the member's keys: %w", err)
 	}
-	if err := syncDir(dataDir); err != nil {
+	if err := durable.SyncDir(dataDir); err != nil {
 		return nil, err
 	}
 	return k, k.load()
@@ -137,17 +138,17 @@ func (k *Keys) key(name string) (*ecdsa.PrivateKey, error) {
 	if raw, err = encodeKey(key); err != nil {
 		return nil, err
 	}
-	return key, writeDurable(path, raw, 0o600)
+	return key, durable.WriteBytes(path, 0o600, raw)
 }
 
 // adopt takes the CA and the member certificate that an enrolment answered.
 func (k *Keys) adopt(caPEM, memberPEM []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := writeDurable(k.path("ca.pem"), caPEM, 0o644); err != nil {
+	if err := durable.WriteBytes(k.path("ca.pem"), 0o644, caPEM); err != nil {
 		return err
 	}
-	if err := writeDurable(k.path("member.pem"), memberPEM, 0o644); err != nil {
+	if err := durable.WriteBytes(k.path("member.pem"), 0o644, memberPEM); err != nil {
 		return err
 	}
 	return k.load()
@@ -163,7 +164,7 @@ func (k *Keys) renew(c model.Cluster, self model.Member, hosts []string, now tim
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ca == nil || !bytes.Equal(k.ca.Raw, a.cert.Raw) {
-		if err := writeDurable(k.path("ca.pem"), c.CACert, 0o644); err != nil {
+		if err := durable.WriteBytes(k.path("ca.pem"), 0o644, c.CACert); err != nil {
 			return err
 		}
 		k.ca = a.cert
@@ -199,7 +200,7 @@ func (k *Keys) reissue(name string, a authority, s subject, now time.Time) (*tls
 		return nil, err
 	}
 	chain = append(chain, encodeCert(a.cert.Raw)...)
-	if err := writeDurable(k.path(name+".pem"), chain, 0o644); err != nil {
+	if err := durable.WriteBytes(k.path(name+".pem"), 0o644, chain); err != nil {
 		return nil, err
 	}
 	return k.loadPair(name)

@@ -18,21 +18,22 @@ var floors = []struct {
 	pkg string
 	may []string
 }{
-	{"cmd/theseusd", []string{"api", "upgrader", "cluster", "store", "staging", "model", "internal/crash"}},
+	{"cmd/theseusd", []string{"api", "upgrader", "cluster", "store", "staging", "model", "internal"}},
 	{"cmd/theseus", []string{"client", "staging", "model"}},
 	{"e2e/demo", []string{"e2e"}},
 	{"e2e/bench", []string{"e2e"}},
 	{"e2e", []string{"model"}},
 	{"api", []string{"upgrader", "cluster", "staging", "store", "model"}},
 	{"upgrader/policy", nil},
-	{"upgrader/binary", []string{"model", "internal/crash"}},
+	{"upgrader/binary", []string{"model", "internal"}},
 	{"upgrader", []string{"upgrader/policy", "upgrader/binary", "store", "staging", "model", "internal/crash"}},
-	{"cluster", []string{"store", "model", "internal/crash"}},
-	{"store", []string{"model", "internal/crash"}},
-	{"staging", []string{"model"}},
+	{"cluster", []string{"store", "model", "internal"}},
+	{"store", []string{"model", "internal"}},
+	{"staging", []string{"model", "internal/durable"}},
 	{"client", []string{"model"}},
 	{"model", nil},
 	{"internal/crash", nil},
+	{"internal/durable", nil},
 }
 
 // homes are the libraries that may be spoken to in some packages only.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 )
 
@@ -53,7 +54,7 @@ func Build(w io.Writer, r Recipe) error {
 
 // BuildFile builds a package into the file path, whole or not at all.
 func BuildFile(path string, r Recipe) error {
-	err := writeFile(path, 0o644, func(w io.Writer) error { return Build(w, r) })
+	err := durable.Write(path, 0o644, func(w io.Writer) error { return Build(w, r) })
 	if err != nil && model.KindOf(err) == "" {
 		return fmt.Errorf("build %s: %w", path, err)
 	}

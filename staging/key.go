@@ -10,6 +10,7 @@ import (
 
 	"aead.dev/minisign"
 
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 )
 
@@ -53,10 +54,10 @@ func Keygen(path, passphrase string) error {
 	if err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	if err := writeFile(path, 0o600, exactly(append(secret, '\n'))); err != nil {
+	if err := durable.Write(path, 0o600, exactly(append(secret, '\n'))); err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
-	if err := writeFile(path+".pub", 0o644, exactly(append(shown, '\n'))); err != nil {
+	if err := durable.Write(path+".pub", 0o644, exactly(append(shown, '\n'))); err != nil {
 		return fmt.Errorf("make a key: %w", err)
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // Sign writes p again with a signature by key, in place of the one it has, if
@@ -42,7 +44,7 @@ func SignFile(ctx context.Context, path string, l Limits, key Key) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, 0o644, func(w io.Writer) error { return Sign(ctx, w, p, key) })
+	return durable.Write(path, 0o644, func(w io.Writer) error { return Sign(ctx, w, p, key) })
 }
 
 // without is p as if it did not hold name.

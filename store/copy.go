@@ -9,13 +9,15 @@ import (
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // Copy writes the records as of one moment to path, durably. Archives and log
 // stay out of it. For the trial run of another version, see OpenCopy.
 func (s *Store) Copy(path string) error {
 	err := s.view(func(tx *bolt.Tx) error {
-		return replaceFile(path, func(w io.Writer) error {
+		return durable.Write(path, 0o600, func(w io.Writer) error {
 			_, err := tx.WriteTo(w)
 			return err
 		})

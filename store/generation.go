@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 const (
@@ -64,7 +66,7 @@ func current(state string) (string, error) {
 
 // pointTo makes a generation the live one.
 func pointTo(state, name string) error {
-	return replaceFile(filepath.Join(state, currentFile), func(w io.Writer) error {
+	return durable.Write(filepath.Join(state, currentFile), 0o600, func(w io.Writer) error {
 		_, err := io.WriteString(w, name+"\n")
 		return err
 	})
@@ -82,7 +84,7 @@ func firstGeneration(state string) (string, error) {
 	if err := g.close(); err != nil {
 		return "", err
 	}
-	if err := syncDir(state); err != nil {
+	if err := durable.SyncDir(state); err != nil {
 		return "", err
 	}
 	return name, pointTo(state, name)
@@ -186,7 +188,7 @@ func (g *generation) keepOnly(keep map[string]bool) error {
 			return fmt.Errorf("remove archive that nobody knows: %w", err)
 		}
 	}
-	return syncDir(g.archivesPath())
+	return durable.SyncDir(g.archivesPath())
 }
 
 func (g *generation) close() error {

@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/theseusd/theseus/internal/crash"
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // receipt is a snapshot on its way in, unpacked as it comes into a generation
@@ -67,12 +68,12 @@ func (r *receipt) adopt() error {
 		return err
 	}
 	for _, dir := range []string{filepath.Join(r.dir(), archivesDir), r.dir()} {
-		if err := syncDir(dir); err != nil {
+		if err := durable.SyncDir(dir); err != nil {
 			return err
 		}
 	}
 	return crash.Point("install-name", func() error {
-		return renameFile(r.dir(), filepath.Join(r.state, r.name))
+		return durable.Rename(r.dir(), filepath.Join(r.state, r.name))
 	})
 }
 

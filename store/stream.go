@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/theseusd/theseus/internal/crash"
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // A snapshot on the wire is a header in JSON after its length in 4 bytes, the
@@ -144,7 +145,7 @@ func unpackFile(r io.Reader, dir string, f streamFile) error {
 		point, path = "install-archive", filepath.Join(dir, archivesDir, f.Name+fileSuffix)
 	}
 	return crash.Point(point, func() error {
-		return writeFile(path, func(w io.Writer) error {
+		return durable.Create(path, 0o600, func(w io.Writer) error {
 			_, err := io.CopyN(w, r, f.Size)
 			return early(err)
 		})

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // ErrClosed is returned for anything asked of a store after Close.
@@ -93,7 +95,7 @@ func (v *vault) place(path, digest string) (placed bool, err error) {
 	if _, err := os.Stat(to); !errors.Is(err, os.ErrNotExist) {
 		return false, err
 	}
-	return true, renameFile(path, to)
+	return true, durable.Rename(path, to)
 }
 
 // drop removes an archive; those who read it now finish undisturbed.
@@ -109,7 +111,7 @@ func (v *vault) drop(digest string) error {
 	if err := os.Remove(v.gen.archivePath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return syncDir(v.gen.archivesPath())
+	return durable.SyncDir(v.gen.archivesPath())
 }
 
 // swap makes next the live generation and hands back the one before.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/theseusd/theseus/api"
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 )
 
@@ -40,26 +41,5 @@ func (d *daemon) writtenPassword() (string, error) {
 		return "", err
 	}
 	password := rand.Text()
-	return password, writeDurably(path, password+"\n")
-}
-
-// writeDurably writes tmp, syncs, renames, and syncs the directory.
-func writeDurably(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return password, durable.WriteBytes(path, 0o600, []byte(password+"\n"))
 }

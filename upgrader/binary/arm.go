@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/theseusd/theseus/internal/crash"
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // Plan is what an attempt at the next executable needs to know.
@@ -148,7 +149,7 @@ func (o *Own) keep() error {
 		if err := os.Rename(tmp, o.Previous()); err != nil {
 			return err
 		}
-		return syncDir(o.dir())
+		return durable.SyncDir(o.dir())
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // recordVersion is of everything written beside the executable.
@@ -28,7 +30,7 @@ func (o *Own) write(what string, record any) error {
 		os.Remove(tmp)
 		return fmt.Errorf("write %s: %w", o.beside(what), err)
 	}
-	return syncDir(o.dir())
+	return durable.SyncDir(o.dir())
 }
 
 // temp is a synced file with these bytes in the directory of the executable.
@@ -90,16 +92,5 @@ func (o *Own) drop(what string) error {
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", o.beside(what), err)
 	}
-	return syncDir(o.dir())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync a directory: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync directory %s: %w", dir, err)
-	}
-	return nil
+	return durable.SyncDir(o.dir())
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // looks is what an executable has beside its bytes.
@@ -77,7 +79,7 @@ func (o *Own) Extract(ctx context.Context, r io.Reader, image string) (string, e
 	if err := os.Rename(part, next); err != nil {
 		return "", fmt.Errorf("extract the next executable: %w", err)
 	}
-	return next, syncDir(o.dir())
+	return next, durable.SyncDir(o.dir())
 }
 
 func (o *Own) whole(path, image string, want looks) bool {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 )
 
@@ -107,7 +108,7 @@ func (o *Own) remove(pattern string, keep []string) error {
 		removed = true
 	}
 	if removed {
-		errs = append(errs, syncDir(o.dir()))
+		errs = append(errs, durable.SyncDir(o.dir()))
 	}
 	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/theseusd/theseus/internal/crash"
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 // Swap renames the next executable over the own one, as the open attempt says.
@@ -29,7 +30,7 @@ func (o *Own) Swap() error {
 		if err != nil {
 			return err
 		}
-		return crash.Point("rename-sync", func() error { return syncDir(o.dir()) })
+		return crash.Point("rename-sync", func() error { return durable.SyncDir(o.dir()) })
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("swap: %w", err), o.Restore())
@@ -67,7 +68,7 @@ func (o *Own) Restore() error {
 		if err := os.Rename(tmp, o.Path); err != nil {
 			return err
 		}
-		return syncDir(o.dir())
+		return durable.SyncDir(o.dir())
 	})
 	if err != nil {
 		return fmt.Errorf("put the kept executable back: %w", err)

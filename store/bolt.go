@@ -3,12 +3,13 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/internal/durable"
 )
 
 const (
@@ -20,57 +21,12 @@ const (
 	mapped = 1 << 30
 )
 
-// replaceFile writes path so that a crash leaves the old content or the new.
-func replaceFile(path string, write func(io.Writer) error) error {
-	tmp := path + tmpSuffix
-	if err := writeFile(tmp, write); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return renameFile(tmp, path)
-}
-
-// writeFile writes and syncs a file that nobody looks at before it has its name.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := write(f); err != nil {
-		f.Close()
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return fmt.Errorf("sync %s: %w", path, err)
-	}
-	return f.Close()
-}
-
-func renameFile(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(to))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return nil
-}
-
 // makeDir makes a directory that survives a crash.
 func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
+	return durable.SyncDir(filepath.Dir(dir))
 }
 
 func openBolt(path string) (*bolt.DB, error) {
@@ -110,7 +66,7 @@ func createBolt(path string) error {
 	if err := db.Close(); err != nil {
 		return err
 	}
-	return renameFile(tmp, path)
+	return durable.Rename(tmp, path)
 }
 
 // makeBuckets makes the top-level buckets that are not there yet.
