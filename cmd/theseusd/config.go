@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -121,7 +120,7 @@ func fromFile(f *pflag.FlagSet) error {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
 	var file map[string]yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(raw)).Decode(&file); err != nil {
+	if err := yaml.Unmarshal(raw, &file); err != nil {
 		return fmt.Errorf("read the configuration %s: %w", path, err)
 	}
 	for name, node := range file {
