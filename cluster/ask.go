@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/theseusd/theseus/model"
@@ -56,6 +57,16 @@ func (c *calls) askSelf(ctx context.Context, path string, body []byte, out any) 
 	return readAnswer(path, raw, out)
 }
 
+// bare is the cause alone: the address that net/http puts around it names the
+// member by its id, and says nothing to people.
+func bare(err error) error {
+	var around *url.Error
+	if errors.As(err, &around) {
+		return around.Err
+	}
+	return err
+}
+
 // post asks another member.
 func (c *calls) post(ctx context.Context, member, path string, body []byte, out any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+member+path, bytes.NewReader(body))
@@ -66,7 +77,7 @@ func (c *calls) post(ctx context.Context, member, path string, body []byte, out 
 	r.Header.Set("Idempotency-Key", "1")
 	answer, err := c.client.Do(r)
 	if err != nil {
-		return &unreachable{member: member, cause: err}
+		return &unreachable{member: member, cause: bare(err)}
 	}
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, callLimit+1))

@@ -17,6 +17,8 @@ func do(e Effect) func(sight) Action {
 		switch e {
 		case HandOver:
 			a.To = v.heir()
+		case Survey:
+			a.To = v.waiting().ID
 		case Ping:
 			a.To = v.turn.Member
 		}
@@ -66,6 +68,9 @@ func (v sight) failure() string {
 		for _, id := range v.silent() {
 			why = append(why, v.name(id)+": did not answer for "+span(limit(v.u))+", so no other member could go")
 		}
+	}
+	if len(why) == 0 {
+		why = append(why, "no member could be given its turn within "+span(limit(v.u)))
 	}
 	changed := ""
 	if v.u.Phase == model.Checking && v.u.Runs == 1 {

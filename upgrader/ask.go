@@ -60,11 +60,15 @@ func (u *Upgrader) ping(ctx context.Context, member string) error {
 	}
 }
 
-// survey asks every other member whether it is well, all at once.
-func (u *Upgrader) survey(ctx context.Context, p picture) error {
+// survey asks every other member whether it is well, all at once, but for the
+// one that is to go next: if it is down, it may as well have its turn.
+func (u *Upgrader) survey(ctx context.Context, p picture, next string) error {
 	answered := map[string]bool{}
 	var mu sync.Mutex // held for answered
 	silent := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
+		if m.ID == next {
+			return nil
+		}
 		if err := u.Cluster.Call(ctx, m.ID, pathWell, struct{}{}, &well{}); err != nil {
 			return []string{unreachable(m, err)}
 		}
@@ -112,7 +116,7 @@ func (u *Upgrader) answerReady(ctx context.Context, in json.RawMessage) (any, er
 }
 
 func unreachable(m model.Member, err error) string {
-	return fmt.Sprintf("%s: does not answer on %s (%v): start it, or remove it with `theseus system ha remove %s`", m.Name, m.Raft, err, m.Name)
+	return fmt.Sprintf("%s: does not answer on %s: %v: start it, or remove it with `theseus system ha remove %s`", m.Name, m.Raft, err, m.Name)
 }
 
 // askLimit is how long one member may take to answer a question.

@@ -28,7 +28,7 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 	case Swap:
 		return u.swap(ctx, p.upgrade)
 	case Survey:
-		return u.survey(ctx, p)
+		return u.survey(ctx, p, a.To)
 	case HandOver:
 		return u.handOver(ctx, a.To)
 	case Ping:

@@ -98,9 +98,9 @@ func TestNext(t *testing.T) {
 		to   string
 	}{
 		{"a staged upgrade waits", phase(model.Staged), seenBy("n1").leading(), "", "", ""},
-		{"before a turn all others are asked", rollout(), seenBy("n1").leading(), "", Survey, ""},
+		{"before a turn all others are asked", rollout(), seenBy("n1").leading(), "", Survey, "n2"},
 		{"the leader grants the turn to another when all others answer", rollout(), answered(seenBy("n1").leading(), "n3"), store.OpTurnGrant, "", ""},
-		{"while another is down nobody goes", rollout(), answered(seenBy("n1").leading(), "n2"), "", Survey, ""},
+		{"while another is down nobody goes", rollout(), answered(seenBy("n1").leading(), "n2"), "", Survey, "n2"},
 		{"a member that stays down ends it", rollout(), waited(answered(seenBy("n1").leading(), "n2"), time.Hour), store.OpUpgradeMove, "", ""},
 		{"a follower waits for a turn", rollout(), seenBy("n2"), "", "", ""},
 		{"the holder arms before it claims", turn(rollout(), "n2", model.Waiting), seenBy("n2"), "", Arm, ""},
