@@ -53,7 +53,6 @@ func problemOf(err error) *model.Problem {
 		{store.ErrConflict, model.Conflict},
 		{store.ErrInvalid, model.Malformed},
 		{store.ErrGate, model.Conflict},
-		{store.ErrInvalid, model.Refused},
 	} {
 		if errors.Is(err, row.err) {
 			return model.Problemf(row.kind, "%v", err)

@@ -73,11 +73,12 @@ func (u *Upgrader) drain(ctx context.Context, up *model.Upgrade) error {
 			ID: up.ID, Member: u.Self.ID, Attempt: up.Turn.Attempt, From: model.Draining, To: model.Leaving,
 			Boot: u.Self.Boot, Note: u.Self.Name + ": leaving, back within " + span(up.Options.Deadline)})
 	})
-	if err != nil {
-		u.Process.Recover()
-		return errors.Join(err, u.leaveTurn(up, model.Draining, model.Waiting, "could not record leaving"))
+	if err == nil {
+		return nil
 	}
-	return nil
+	// It may have been recorded, and only the answer lost: then giving the turn
+	// back is refused, this member stays a lame duck, and swaps next.
+	return errors.Join(err, u.leaveTurn(up, model.Draining, model.Waiting, "could not record leaving"))
 }
 
 // swap does not come back when it succeeds: the process is another image then.

@@ -113,7 +113,11 @@ func (u *Upgrader) self(p picture) model.Member {
 	if before, known := p.members[self.ID]; known {
 		self.Verdict = before.Verdict
 	}
-	if v, found, err := u.Own.Verdict(); err == nil && found && v.PutBack {
+	v, found, err := u.Own.Verdict()
+	if err != nil {
+		u.warn(err)
+	}
+	if err == nil && found && v.PutBack {
 		self.Verdict = &model.Verdict{Upgrade: v.Upgrade, Attempt: v.Attempt, Reason: v.Reason}
 	}
 	return self

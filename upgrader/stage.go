@@ -135,8 +135,11 @@ func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
 		return false, err
 	}
 	if p.upgrade != nil && u.compacted != p.upgrade.ID {
-		u.compacted = p.upgrade.ID
-		return true, u.Cluster.Compact(ctx, trailing)
+		err := u.Cluster.Compact(ctx, trailing)
+		if err == nil {
+			u.compacted = p.upgrade.ID
+		}
+		return true, err
 	}
 	return u.dropArchives(ctx, p)
 }
@@ -157,8 +160,11 @@ func (u *Upgrader) sweep(p picture) error {
 	if u.swept == now {
 		return nil
 	}
+	if err := u.Own.Sweep(keep...); err != nil {
+		return err
+	}
 	u.swept = now
-	return u.Own.Sweep(keep...)
+	return nil
 }
 
 // trailing is how many entries stay in the log for members that are a little behind.

@@ -66,6 +66,11 @@ func (d *daemon) lock() (err error) {
 // open opens everything. The API listens and holds requests before the store is
 // open: after a swap somebody is waiting already.
 func (d *daemon) open(ctx context.Context) error {
+	if !d.inherited.Again {
+		if err := d.firstStart(); err != nil {
+			return err
+		}
+	}
 	for _, step := range []func(context.Context) error{
 		d.openListeners, d.openAPI, d.openDisk, d.openCluster, d.openUpgrader,
 	} {
@@ -74,13 +79,31 @@ func (d *daemon) open(ctx context.Context) error {
 		}
 	}
 	d.api.SetReady(api.Deps{Store: d.store, Cluster: d.node, Upgrader: d.upgrader, Self: d.self})
-	return errors.Join(d.inherited.Close(), d.own.Rewatch())
+	if err := d.own.Rewatch(); err != nil {
+		d.log.Error("nothing watches this attempt at a new binary", "error", err) // it serves all the same
+	}
+	return d.inherited.Close()
 }
 
-// openDisk opens the store while it hashes the own executable.
+// firstStart is what a process does that was no other image before: it has its
+// executable marked as this member's, and a watcher for an attempt that is open,
+// before anything can go wrong. After a re-execution both are there.
+func (d *daemon) firstStart() error {
+	if err := d.openBinary(); err != nil {
+		return err
+	}
+	if err := d.own.Claim(d.DataDir); err != nil {
+		d.log.Warn("this member can run, and not be upgraded", "error", err)
+	}
+	return d.own.Rewatch()
+}
+
+// openDisk opens the store, after a re-execution while it hashes the executable.
 func (d *daemon) openDisk(context.Context) error {
 	var g errgroup.Group
-	g.Go(d.openBinary)
+	if d.own == nil {
+		g.Go(d.openBinary)
+	}
 	g.Go(func() (err error) {
 		d.store, err = store.Open(d.DataDir, store.Options{Log: d.log})
 		return err
@@ -88,19 +111,9 @@ func (d *daemon) openDisk(context.Context) error {
 	return g.Wait()
 }
 
-// openBinary finds the own executable. With an attempt open its watcher must
-// live before anything can go wrong; after a re-execution it lives still.
 func (d *daemon) openBinary() (err error) {
-	if d.own, err = binary.Locate(); err != nil {
-		return err
-	}
-	if d.inherited.Leader != "" {
-		return nil
-	}
-	if err := d.own.Claim(d.DataDir); err != nil {
-		d.log.Warn("this member can run, and not be upgraded", "error", err)
-	}
-	return d.own.Rewatch()
+	d.own, err = binary.Locate()
+	return err
 }
 
 func (d *daemon) openListeners(context.Context) (err error) {

@@ -26,7 +26,7 @@ func serve(ctx context.Context, c config) error {
 	if err != nil {
 		return fmt.Errorf("take over from the previous image: %w", err)
 	}
-	if inherited.Leader != "" {
+	if inherited.Again {
 		crash.Arrived("exec")
 	}
 	d := &daemon{config: c, inherited: inherited, log: log}

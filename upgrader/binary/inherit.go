@@ -14,6 +14,7 @@ import (
 type Inheritance struct {
 	Attempt string
 	Leader  string // who led when the previous image ended
+	Again   bool   // this process was another image before
 	files   map[string]*os.File
 }
 
@@ -31,7 +32,7 @@ func Inherited() (*Inheritance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inherit: read %s: %w", inheritVariable, err)
 	}
-	i := &Inheritance{Attempt: in.Attempt, Leader: in.Leader, files: map[string]*os.File{}}
+	i := &Inheritance{Attempt: in.Attempt, Leader: in.Leader, Again: true, files: map[string]*os.File{}}
 	for name, fd := range in.Fds {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
 			return nil, errors.Join(fmt.Errorf("inherit %q: descriptor %d: %w", name, fd, err), i.Close())
