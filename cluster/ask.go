@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,15 +68,9 @@ func bare(err error) error {
 
 // post asks another member.
 func (c *calls) post(ctx context.Context, member, path string, body []byte, out any) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+member+path, bytes.NewReader(body))
+	answer, err := c.send(ctx, member, path, body)
 	if err != nil {
-		return fmt.Errorf("call %s: %w", path, err)
-	}
-	// Any value lets net/http send it again on a connection that had gone stale.
-	r.Header.Set("Idempotency-Key", "1")
-	answer, err := c.client.Do(r)
-	if err != nil {
-		return &unreachable{member: member, cause: bare(err)}
+		return err
 	}
 	defer answer.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, callLimit+1))

@@ -43,13 +43,14 @@ type calls struct {
 	// mu is held to read or change what follows.
 	mu      sync.RWMutex
 	answers map[string]answerer
+	streams map[string]streamer
 	book    map[string]string // raft addresses by id, beside raft's configuration: for a joiner
 }
 
 type peerKey struct{}
 
 func newCalls(n *Node) *calls {
-	c := &calls{node: n, book: map[string]string{}}
+	c := &calls{node: n, book: map[string]string{}, streams: map[string]streamer{}}
 	c.server = &http.Server{
 		Handler: c, ReadHeaderTimeout: handshakeLimit, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
@@ -99,9 +100,35 @@ func (c *calls) close() {
 	c.client.CloseIdleConnections()
 }
 
-// ServeHTTP answers one call.
+// ServeHTTP answers one call or fetch.
 func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer, err := c.answer(r)
+	peer, question, err := c.question(r)
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	if s := c.streamer(r.URL.Path); s != nil {
+		if err := c.streamTo(w, r, s, question); err != nil {
+			reply(w, nil, err)
+		}
+		return
+	}
+	a, err := c.answerer(r.URL.Path)
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	answer, err := a(r.Context(), peer, question)
+	reply(w, answer, err)
+}
+
+func (c *calls) streamer(path string) streamer {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.streams[path]
+}
+
+func reply(w http.ResponseWriter, answer any, err error) {
 	status := http.StatusOK
 	if err != nil {
 		status, answer = http.StatusInternalServerError, failureOf(err)
@@ -116,23 +143,20 @@ func (c *calls) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(raw)
 }
 
-func (c *calls) answer(r *http.Request) (any, error) {
-	peer, _ := r.Context().Value(peerKey{}).(string)
+// question is who asks what, once it is known that they may.
+func (c *calls) question(r *http.Request) (peer string, body []byte, err error) {
+	peer, _ = r.Context().Value(peerKey{}).(string)
 	if err := c.node.admit(peer); err != nil && r.URL.Path != pathJoin {
-		return nil, model.Problemf(model.Forbidden, "call %s: %w", r.URL.Path, err)
-	}
-	a, err := c.answerer(r.URL.Path)
-	if err != nil {
-		return nil, err
+		return peer, nil, model.Problemf(model.Forbidden, "call %s: %w", r.URL.Path, err)
 	}
 	if r.ContentLength < 0 || r.ContentLength > callLimit {
-		return nil, model.Problemf(model.TooLarge, "call %s: a body of %d bytes; the limit is %d", r.URL.Path, r.ContentLength, callLimit)
+		return peer, nil, model.Problemf(model.TooLarge, "call %s: a body of %d bytes; the limit is %d", r.URL.Path, r.ContentLength, callLimit)
 	}
-	body := make([]byte, r.ContentLength)
+	body = make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
-		return nil, model.Problemf(model.Malformed, "read the call %s: %w", r.URL.Path, err)
+		return peer, nil, model.Problemf(model.Malformed, "read the call %s: %w", r.URL.Path, err)
 	}
-	return a(r.Context(), peer, body)
+	return peer, body, nil
 }
 
 // failure is an error on its way between members.

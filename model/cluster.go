@@ -26,6 +26,10 @@ type Member struct {
 	Incarnation string `json:"incarnation"` // of the data directory; new after a restore
 	Boot        string `json:"boot"`        // of this process image; new after every exec
 	PID         int    `json:"pid"`
+	Observer    bool   `json:"observer,omitempty"` // replicates and never votes
+
+	// Issues are what is out of the ordinary with its binary, for people.
+	Issues []string `json:"issues,omitempty"`
 
 	// Verdict is set by a member that was put back to its kept binary.
 	Verdict *Verdict `json:"verdict,omitempty"`

@@ -1,14 +1,19 @@
 package model
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Archive names one upgrade archive: its bytes by digest and what they hold.
 type Archive struct {
 	Digest  string `json:"digest"` // lower-case hex of SHA-256, without "sha256:"
 	Size    int64  `json:"size"`
 	Version string `json:"version"`
-	// Images maps a platform (linux/amd64) to sha256:<hex> of its theseusd.
+	// Images maps a platform (linux/amd64) to sha256:<hex> of its theseusd; CLIs
+	// the same for theseus, where the package brings it.
 	Images map[string]string `json:"images"`
+	CLIs   map[string]string `json:"clis,omitempty"`
 }
 
 // Staging is the record of an archive on its way to every member.
@@ -22,7 +27,13 @@ type Staging struct {
 	Sealed   bool            `json:"sealed"`   // every chunk is in the log
 	Answers  map[string]Vote `json:"answers"`  // by member id: is there room?
 	Attests  map[string]Vote `json:"attests"`  // by member id: is my own copy good?
+
+	// Exclude are the ids of the members that the operator said not to wait for.
+	Exclude []string `json:"exclude,omitempty"`
 }
+
+// Awaits says whether the staging waits for a member's votes.
+func (s *Staging) Awaits(id string) bool { return !slices.Contains(s.Exclude, id) }
 
 // Vote is one member's answer; no reasons means yes.
 type Vote struct {
@@ -61,8 +72,9 @@ const (
 	Leaving   Step = "leaving" // the last word a member can write before raft closes
 	Probation Step = "probation"
 	Done      Step = "done"
-	Skipped   Step = "skipped" // already ran the target
-	Broken    Step = "failed"  // did not come back, or gave up
+	Skipped   Step = "skipped"  // already ran the target
+	Excluded  Step = "excluded" // left out by the operator; goes when it is back
+	Broken    Step = "failed"   // did not come back, or gave up
 	Reverted  Step = "reverted"
 )
 
@@ -70,6 +82,18 @@ const (
 type Options struct {
 	Deadline  time.Duration `json:"deadline"`  // for a member's whole turn
 	Probation time.Duration `json:"probation"` // how long a new member must stay well
+
+	// Window is when members may go, as policy.ParseWindow reads it; "" is always.
+	Window string `json:"window,omitempty"`
+	// Exclude are the ids of the members left out of this run.
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+// Schedule is a start that was ordered and has not come yet.
+type Schedule struct {
+	At      string  `json:"at,omitempty"` // RFC 3339; "" is as soon as the window is open
+	Options Options `json:"options"`
+	By      string  `json:"by"`
 }
 
 // Upgrade is the record that is the upgrade: there is no other memory of it.
@@ -91,6 +115,15 @@ type Upgrade struct {
 	Final      string   `json:"final"`
 	Completed  bool     `json:"completed"`
 	Since      string   `json:"since"` // RFC 3339: of the phase
+
+	Staged   string    `json:"staged"`             // RFC 3339, as are the next two
+	Started  string    `json:"started,omitempty"`  // its first run
+	Ended    string    `json:"ended,omitempty"`    // its last run
+	Schedule *Schedule `json:"schedule,omitempty"` // only while it is staged
+
+	// Cleared is an upgrade that people have cleared away after it finished. It
+	// stays for the members that have yet to follow, until another is staged.
+	Cleared bool `json:"cleared,omitempty"`
 }
 
 // Progress is one member's way through the upgrade.
@@ -105,6 +138,8 @@ type Progress struct {
 	From     string `json:"from"`     // version and
 	Image    string `json:"image"`    // image it ran when the upgrade was staged
 	Verified bool   `json:"verified"` // wrote and read through itself on the new image
+	Claimed  string `json:"claimed"`  // RFC 3339: when it last took its turn,
+	Settled  string `json:"settled"`  // and when that turn ended
 
 	// Checked is the run (Upgrade.Runs) whose trial run this member passed or failed.
 	Checked  int      `json:"checked"`

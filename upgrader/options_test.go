@@ -1,6 +1,7 @@
 package upgrader
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func TestRunOptions(t *testing.T) {
 		{`{"onFailure":"rollback"}`, defaults, model.Refused},
 	} {
 		got, err := parseOptions([]byte(c.body))
-		if model.KindOf(err) != c.kind || err == nil && got != c.want {
+		if model.KindOf(err) != c.kind || err == nil && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v and %v, want %+v and kind %q", c.body, got, err, c.want, c.kind)
 		}
 	}

@@ -3,6 +3,7 @@ package upgrader
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"sync"
 
@@ -34,6 +35,10 @@ type Cluster interface {
 	Call(ctx context.Context, member, path string, in, out any) error
 	// Handle answers such calls.
 	Handle(path string, answer func(context.Context, json.RawMessage) (any, error))
+	// Fetch asks another member for size bytes; the caller closes the body.
+	Fetch(ctx context.Context, member, path string, in any) (body io.ReadCloser, size int64, err error)
+	// HandleStream answers such fetches.
+	HandleStream(path string, answer func(context.Context, json.RawMessage) (io.ReadCloser, int64, error))
 }
 
 // Process is the daemon around the upgrader: what it takes to leave the port
