@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -36,10 +35,15 @@ type Cluster interface {
 
 // Upgrader is what the API asks of the upgrade. Status is not changed by the caller.
 type Upgrader interface {
-	Stage(ctx context.Context, body io.Reader, by string) (info model.BlobInfo, created bool, err error)
+	Stage(ctx context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error)
+	Inline(ctx context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error)
+	Received(ctx context.Context, digest string) (upgrader.Received, error)
 	Start(ctx context.Context, body []byte, by string) error
+	Cancel(ctx context.Context, by string) error
 	Unstage(ctx context.Context, by string) (pending bool, err error)
+	Complete(ctx context.Context, body []byte, by string) error
 	Exec() (upgrader.ExecAnswer, error)
+	Issues() ([]string, error)
 	Status() (model.Profile, error)
 }
 
@@ -111,11 +115,17 @@ func (a *API) router() *chi.Mux {
 	r.Post(root+"/profiles/{name}/params/*", login(a.setParam))
 	r.Delete(root+"/profiles/{name}/params/*", login(a.removeParam))
 
+	r.Post(root+"/system/upgrade", login(a.inline))
 	r.Post(root+"/system/upgrade/stage", login(a.stage))
+	get(r, root+"/system/upgrade/stage", login(a.received))
 	r.Delete(root+"/system/upgrade/stage", login(a.unstage))
 	r.Post(root+"/system/upgrade/run", login(a.run))
+	r.Delete(root+"/system/upgrade/run", login(a.cancel))
+	get(r, root+"/system/upgrade/history", login(a.listHistory))
+	get(r, root+"/system/upgrade/history/{id}", login(a.getHistory))
 	get(r, root+"/system/upgrade/status", vital(a.upgradeStatus))
 	r.Post(root+"/system/upgrade/exec", login(a.exec))
+	r.Post(root+"/system/upgrade/complete", login(a.complete))
 
 	get(r, root+"/system/consensus/peers", vital(a.peers))
 	get(r, root+"/system/consensus/leader", login(a.leader))

@@ -97,25 +97,35 @@ func (c *alone) Enrol(_ context.Context, r cluster.EnrolRequest) (cluster.EnrolA
 type script struct {
 	mu      sync.Mutex // held for what follows
 	profile *model.Profile
-	created bool
+	came    upgrader.Outcome
 	pending bool
 	exec    upgrader.ExecAnswer
 	err     error
 	got     []byte // the last body
 	by      string
+	in      upgrader.Upload            // the last
 	upload  func(body io.Reader) error // takes the place of reading an upload whole
 	asked   int                        // for the status
+	issues  []string
 }
 
-func (s *script) Stage(_ context.Context, body io.Reader, by string) (model.BlobInfo, bool, error) {
+func (s *script) Stage(_ context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error) {
 	if s.upload != nil {
-		return model.BlobInfo{}, false, s.upload(body)
+		return model.BlobInfo{}, 0, s.upload(in.Body)
 	}
-	raw, err := io.ReadAll(body)
+	raw, err := io.ReadAll(in.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.got, s.by = raw, by
-	return model.BlobInfo{Path: "sha256:00", Size: int64(len(raw))}, s.created, errors.Join(err, s.err)
+	s.got, s.by, s.in = raw, in.By, in
+	return model.BlobInfo{Path: "sha256:00", Size: int64(len(raw))}, s.came, errors.Join(err, s.err)
+}
+
+func (s *script) Inline(ctx context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error) {
+	return s.Stage(ctx, in)
+}
+
+func (s *script) Received(_ context.Context, digest string) (upgrader.Received, error) {
+	return upgrader.Received{Path: "sha256:" + digest, Size: 3, Total: 5}, s.err
 }
 
 func (s *script) Start(_ context.Context, body []byte, by string) error {
@@ -131,6 +141,20 @@ func (s *script) Unstage(_ context.Context, by string) (bool, error) {
 	s.by = by
 	return s.pending, s.err
 }
+
+func (s *script) Cancel(_ context.Context, by string) error {
+	s.by = by
+	return s.err
+}
+
+func (s *script) Complete(_ context.Context, body []byte, by string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got, s.by = body, by
+	return s.err
+}
+
+func (s *script) Issues() ([]string, error) { return s.issues, nil }
 
 func (s *script) Exec() (upgrader.ExecAnswer, error) { return s.exec, s.err }
 

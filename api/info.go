@@ -14,7 +14,7 @@ import (
 
 // features are what clients look for before they use it.
 func features() []string {
-	return []string{"two-phase-rolling-upgrades"}
+	return []string{"inline-upgrade", "two-phase-rolling-upgrades"}
 }
 
 func (a *API) info(http.Header, *http.Request) (int, any, error) {
@@ -46,8 +46,13 @@ func (a *API) ownInfo() (model.Info, error) {
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) { // joined, and not caught up yet
-		err = nil
+		return i, nil
 	}
+	if err != nil {
+		return i, err
+	}
+	issues, err := a.Upgrader.Issues()
+	i.Errors = append(i.Errors, issues...)
 	return i, err
 }
 

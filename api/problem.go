@@ -12,6 +12,7 @@ import (
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
+	"github.com/theseusd/theseus/upgrader"
 )
 
 // statusOf is the table from kinds of problems to statuses.
@@ -102,6 +103,7 @@ func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.what) }
 func (a *API) explain(h http.Header, r *http.Request, err error) (int, any) {
 	var slow *throttled
 	var method *notAllowed
+	var gap *upgrader.Gap
 	e := &model.Error{}
 	e.Model, e.Key = subject(r.URL.Path)
 	switch p := problemOf(err); {
@@ -116,6 +118,8 @@ func (a *API) explain(h http.Header, r *http.Request, err error) (int, any) {
 	case errors.As(err, &method):
 		e.Code, e.Messages = http.StatusMethodNotAllowed, []string{err.Error()}
 		h.Set("Allow", method.allowed)
+	case errors.As(err, &gap):
+		e.Code, e.Messages = gapRefused(h, gap)
 	default:
 		a.logInternal(r, err)
 		e.Code, e.Messages = http.StatusInternalServerError, []string{"internal error: the log of this member has it under request " + visitOf(r).id}

@@ -16,17 +16,13 @@ import (
 func TestStageAnswersWhetherTheArchiveIsNew(t *testing.T) {
 	m := readyMember(t)
 	const stage = "/api/v3/system/upgrade/stage"
-	m.upgrader.created = true
+	m.upgrader.came = upgrader.NewlyStaged
 	m.want(t, "POST", stage, "bytes", 201, `{"Path":"sha256:00","Size":5}`)
 	if string(m.upgrader.got) != "bytes" || m.upgrader.by != "admin" {
 		t.Errorf("got %q by %q", m.upgrader.got, m.upgrader.by)
 	}
-	m.upgrader.created = false
+	m.upgrader.came = upgrader.AlreadyStaged
 	m.want(t, "POST", stage, "bytes", 200, "")
-	m.want(t, "POST", stage+"?exclude=n3", "bytes", 422, "")
-	if w := m.do("POST", stage, "bytes", "Content-Range", "bytes 5-9/10"); w.Code != 422 {
-		t.Errorf("a part of an archive: %d", w.Code)
-	}
 	m.upgrader.err = &model.Problem{Kind: model.Refused, Messages: []string{"n2: too small", "n3: no binary"}}
 	m.want(t, "POST", stage, "bytes", 422, `{"Model":"system","Key":"upgrade/stage","Type":"ValidationError","Messages":["n2: too small","n3: no binary"],"Code":422}`)
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 
-	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/upgrader"
 )
 
@@ -36,21 +35,6 @@ func (a *API) upgradePage() (page, error) {
 func (a *API) upgradeStatus(http.Header, *http.Request) (int, any, error) {
 	p, err := a.upgradePage()
 	return http.StatusOK, p, err
-}
-
-// stage takes an archive of any length and content type, as it comes in.
-func (a *API) stage(_ http.Header, r *http.Request) (int, any, error) {
-	if r.URL.Query().Has("exclude") {
-		return 0, nil, model.Problemf(model.Refused, "exclude: not in this version; start the member, or remove it with `theseus system ha remove`")
-	}
-	if r.Header.Get("Content-Range") != "" {
-		return 0, nil, model.Problemf(model.Refused, "Content-Range: an upload cannot be resumed in this version; send the whole archive")
-	}
-	blob, created, err := a.Upgrader.Stage(r.Context(), r.Body, visitOf(r).user)
-	if created {
-		return http.StatusCreated, blob, err
-	}
-	return http.StatusOK, blob, err
 }
 
 func (a *API) unstage(_ http.Header, r *http.Request) (int, any, error) {

@@ -14,8 +14,9 @@ import (
 
 // Config says which member to ask, and as whom.
 type Config struct {
-	Endpoint string // https://host:port of any member
-	Token    string // bearer token; when set, User and Password are not used
+	Endpoint string   // https://host:port of any member
+	Others   []string // of further members, to go on through when that one is gone
+	Token    string   // bearer token; when set, User and Password are not used
 	User     string
 	Password string
 	CA       []byte        // PEM certificates to trust; none: those of the system
@@ -29,6 +30,7 @@ type Client struct {
 	authorize func(*http.Request)
 	http      *http.Client
 	patience  time.Duration
+	others    []*Client
 }
 
 // New makes a client; nothing is sent yet.
@@ -41,7 +43,15 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{base: base, authorize: authorization(c), http: connections(trust), patience: c.Patience}, nil
+	made := &Client{base: base, authorize: authorization(c), http: connections(trust), patience: c.Patience}
+	for _, endpoint := range c.Others {
+		other, err := made.at(endpoint)
+		if err != nil {
+			return nil, err
+		}
+		made.others = append(made.others, other)
+	}
+	return made, nil
 }
 
 // Close drops the connections that are idle. The client may still be used.
@@ -57,7 +67,7 @@ func (c *Client) at(endpoint string) (*Client, error) {
 		return nil, err
 	}
 	other := *c
-	other.base = base
+	other.base, other.others = base, nil
 	return &other, nil
 }
 

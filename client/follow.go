@@ -37,7 +37,7 @@ type follow struct {
 func (f Follower) Run(ctx context.Context) (Upgrade, error) {
 	patient := *f.Client
 	patient.patience = 0 // the looks themselves are the tries
-	w := &follow{Follower: f, ask: []*Client{&patient}}
+	w := &follow{Follower: f, ask: append([]*Client{&patient}, impatient(f.Client.others)...)}
 	heard := time.Now()
 	for {
 		over, err := w.look(ctx)
@@ -53,6 +53,16 @@ func (f Follower) Run(ctx context.Context) (Upgrade, error) {
 			return w.last, ctx.Err()
 		}
 	}
+}
+
+// impatient are the same clients, which ask once.
+func impatient(all []*Client) (once []*Client) {
+	for _, c := range all {
+		one := *c
+		one.patience = 0
+		once = append(once, &one)
+	}
+	return once
 }
 
 // look reads the state once. over: that was all, with err if it ended badly;

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,8 +124,21 @@ func decode(path string, body []byte, into any) error {
 	return nil
 }
 
-// do sends r once and reads the whole answer.
+// do sends r once and reads the whole answer, from the first of the members that
+// can be reached.
 func (c *Client) do(ctx context.Context, r request) (answer, error) {
+	a, err := c.once(ctx, r)
+	for _, other := range c.others {
+		var gone *Unreachable
+		if !errors.As(err, &gone) || !neverSent(gone.Err) || untrusted(gone.Err) {
+			break
+		}
+		a, err = other.once(ctx, r)
+	}
+	return a, err
+}
+
+func (c *Client) once(ctx context.Context, r request) (answer, error) {
 	limited := ctx
 	if r.within > 0 {
 		var cancel context.CancelFunc

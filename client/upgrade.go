@@ -11,21 +11,34 @@ import (
 	"github.com/theseusd/theseus/model"
 )
 
-// Stage uploads an archive and returns when every member has attested its own
-// copy; created is false when this very archive was there already. body is read
-// once and can't be sent again. size in bytes; -1 when it is not known.
+// Stage uploads an archive that can be read only once, leaving out the members
+// named, and returns when every other has attested its own copy; created is
+// false when this very archive was there already. size in bytes; -1 when it is
+// not known.
 //
 // The archive is only sent when the member has asked for it (Expect:
 // 100-continue), so that a refusal comes before the first byte.
-func (c *Client) Stage(ctx context.Context, body io.Reader, size int64) (blob model.BlobInfo, created bool, err error) {
-	a, err := c.do(ctx, request{
-		method: http.MethodPost, path: "system/upgrade/stage", body: io.NopCloser(body), size: size,
-		header: http.Header{"Content-Type": {"application/octet-stream"}, "Expect": {"100-continue"}},
-	})
+func (c *Client) Stage(ctx context.Context, body io.Reader, size int64, exclude ...string) (blob model.BlobInfo, created bool, err error) {
+	r := uploading(body, size)
+	r.query = exclusion(exclude)
+	return c.staged(ctx, r)
+}
+
+// Inline uploads an archive to a server that upgrades itself alone: it is staged
+// and started in one step.
+func (c *Client) Inline(ctx context.Context, body io.Reader, size int64) (blob model.BlobInfo, err error) {
+	r := uploading(body, size)
+	r.path = "system/upgrade"
+	blob, _, err = c.staged(ctx, r)
+	return blob, err
+}
+
+func (c *Client) staged(ctx context.Context, r request) (blob model.BlobInfo, created bool, err error) {
+	a, err := c.do(ctx, r)
 	if err != nil {
 		return blob, false, err
 	}
-	return blob, a.status == http.StatusCreated, decode("system/upgrade/stage", a.body, &blob)
+	return blob, a.status == http.StatusCreated, decode(r.path, a.body, &blob)
 }
 
 // Unstage clears the upgrade away; pending says that a step under way ends
@@ -40,15 +53,27 @@ func (c *Client) Unstage(ctx context.Context) (pending bool, err error) {
 type RunOptions struct {
 	Deadline  *time.Duration // for a member's whole turn
 	Probation *time.Duration // how long a new member must stay well
+	At        *time.Time     // when to start
+	Window    *string        // when members may go
+	Exclude   []string       // names or ids of members to leave out; empty and not nil: none
 }
 
 // body is nil when nothing is said.
 func (o RunOptions) body() any {
-	said := map[string]string{}
+	said := map[string]any{}
 	for name, d := range map[string]*time.Duration{"deadline": o.Deadline, "probation": o.Probation} {
 		if d != nil {
 			said[name] = d.String()
 		}
+	}
+	if o.At != nil {
+		said["at"] = o.At.Format(time.RFC3339)
+	}
+	if o.Window != nil {
+		said["window"] = *o.Window
+	}
+	if o.Exclude != nil {
+		said["exclude"] = o.Exclude
 	}
 	if len(said) == 0 {
 		return nil
@@ -87,6 +112,7 @@ type Upgrade struct {
 
 	Status       string      `json:"status"` // staged, working, finished or failed
 	FinalState   string      `json:"final-state"`
+	Archive      string      `json:"archive"` // sha256:<hex>
 	Transcript   []string    `json:"transcript"`
 	WorkingNode  string      `json:"working-node"`
 	WorkingState string      `json:"working-state"`

@@ -8,11 +8,10 @@ import (
 	"github.com/theseusd/theseus/store"
 )
 
-// fsm hands committed entries to the store and holds no state of its own.
-type fsm struct {
-	store   *store.Store
-	faulted chan<- struct{} // of room for one: raft is never held up
-}
+// fsm hands committed entries to the store and holds no state of its own. When
+// the store stops, the node stands down by itself: shutting raft down from here
+// would wait for this very goroutine.
+type fsm struct{ store *store.Store }
 
 // Apply implements raft.FSM.
 func (f fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
@@ -30,23 +29,11 @@ func (f fsm) ApplyBatch(logs []*raft.Log) []any {
 		}
 	}
 	answers := f.store.Apply(entries)
-	if f.store.Fault() != nil {
-		f.signal()
-	}
 	out := make([]any, len(logs))
 	for i, a := range answers {
 		out[i] = a
 	}
 	return out
-}
-
-// signal has the node stand down. Shutting raft down from here would wait for
-// this very goroutine.
-func (f fsm) signal() {
-	select {
-	case f.faulted <- struct{}{}:
-	default:
-	}
 }
 
 // Snapshot implements raft.FSM. The store is its own snapshot.

@@ -72,6 +72,7 @@ func (n *Node) watchLeadership() {
 	})
 	n.raft.RegisterObserver(observer)
 	defer n.raft.DeregisterObserver(observer)
+	stopped := n.Store.Stopped()
 	for {
 		select {
 		case elected := <-n.raft.LeaderCh():
@@ -79,7 +80,8 @@ func (n *Node) watchLeadership() {
 				n.takeOver()
 			}
 		case <-seen:
-		case <-n.faulted:
+		case <-stopped:
+			stopped = nil
 			n.goes(n.standDown)
 		case <-n.life.Done():
 			return

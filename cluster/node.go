@@ -27,7 +27,6 @@ type Node struct {
 	lead      leadership
 
 	started chan struct{}   // closed when raft is there
-	faulted chan struct{}   // the store stopped
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	once    sync.Once
@@ -45,7 +44,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	n := &Node{Config: c, log: c.Log, faulted: make(chan struct{}, 1), started: make(chan struct{}),
+	n := &Node{Config: c, log: c.Log, started: make(chan struct{}),
 		membership: make(chan struct{}, 1)}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.lead.changed = make(chan struct{})
@@ -101,7 +100,7 @@ func (n *Node) start() error {
 		Stream:  &stream{lane: n.port.raft, advertised: n.Self.Raft, life: n.life, dial: n.dialRaft, admit: n.admit},
 		MaxPool: pooledConns, MaxRPCsInFlight: rpcsInFlight, Timeout: rpcTimeout, Logger: conf.Logger,
 	})
-	n.raft, err = raft.NewRaft(conf, fsm{n.Store, n.faulted}, cache, n.Store.Log(), n.Store.Snapshots(), n.transport)
+	n.raft, err = raft.NewRaft(conf, fsm{n.Store}, cache, n.Store.Log(), n.Store.Snapshots(), n.transport)
 	if err != nil {
 		n.transport.Close()
 		n.port.close()

@@ -29,6 +29,7 @@ var floors = []struct {
 	{"upgrader", []string{"upgrader/policy", "upgrader/binary", "store", "staging", "model", "internal/crash"}},
 	{"cluster", []string{"store", "model", "internal"}},
 	{"store", []string{"model", "internal"}},
+	{"staging/catalog", []string{"staging", "model", "internal/durable"}},
 	{"staging", []string{"model", "internal/durable"}},
 	{"client", []string{"model"}},
 	{"model", nil},
@@ -41,7 +42,7 @@ var homes = map[string][]string{
 	"github.com/go-chi/chi":          {"api"},
 	"github.com/hashicorp/raft":      {"cluster", "store"},
 	"go.etcd.io/bbolt":               {"store"},
-	"github.com/Masterminds/semver":  {"upgrader/policy", "store", "cluster"},
+	"github.com/Masterminds/semver":  {"upgrader/policy", "store", "cluster", "staging/catalog"},
 	"github.com/syndtr/gocapability": {"upgrader/binary"},
 	"aead.dev/minisign":              {"staging"},
 }

@@ -120,10 +120,6 @@ type Upgrade struct {
 	Started  string    `json:"started,omitempty"`  // its first run
 	Ended    string    `json:"ended,omitempty"`    // its last run
 	Schedule *Schedule `json:"schedule,omitempty"` // only while it is staged
-
-	// Cleared is an upgrade that people have cleared away after it finished. It
-	// stays for the members that have yet to follow, until another is staged.
-	Cleared bool `json:"cleared,omitempty"`
 }
 
 // Progress is one member's way through the upgrade.

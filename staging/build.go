@@ -1,7 +1,7 @@
 package staging
 
 import (
-	"archive/zip"
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
@@ -27,6 +26,8 @@ type Recipe struct {
 	// Extra is a manifest whose fields come besides. None may say otherwise than
 	// Version and Bins.
 	Extra []byte
+	// Format is what the package is written as; empty is a zip.
+	Format Format
 	// Key signs the package; without one it is not signed.
 	Key *Key
 }
@@ -37,8 +38,8 @@ func Build(w io.Writer, r Recipe) error {
 	if err != nil {
 		return err
 	}
-	b := builder{zip: zip.NewWriter(w), sums: sums{}}
-	if err := b.add(manifestName, 0o644, exactly(m.format())); err != nil {
+	b := newBuilder(w, r.Format)
+	if err := b.text(manifestName, m.format()); err != nil {
 		return err
 	}
 	for _, platform := range m.Platforms {
@@ -49,7 +50,7 @@ func Build(w io.Writer, r Recipe) error {
 	if err := b.seal(r.Key, m.Version); err != nil {
 		return err
 	}
-	return b.zip.Close()
+	return b.to.Close()
 }
 
 // BuildFile builds a package into the file path, whole or not at all.
@@ -99,9 +100,11 @@ func (m *Manifest) join(extra Manifest) error {
 
 // builder writes the files of a package and remembers their digests.
 type builder struct {
-	zip  *zip.Writer
+	to   packer
 	sums sums
 }
+
+func newBuilder(w io.Writer, f Format) builder { return builder{to: newPacker(w, f), sums: sums{}} }
 
 // programs adds the daemon and, if dir has it, the command line.
 func (b builder) programs(platform, dir string) error {
@@ -128,41 +131,37 @@ func (b builder) program(name, path string) error {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return model.Problemf(model.Refused, "build the package: %s is not a file with a program in it", path)
 	}
-	return b.add(name, 0o755, func(w io.Writer) error {
-		_, err := io.Copy(w, f)
-		return err
-	})
+	return b.add(name, 0o755, info.Size(), f)
 }
 
-// add writes one file. It is stored, not deflated: every member reads the whole
-// package to verify it and again to extract, which is eight to ten times faster
-// so (BenchmarkVerify), and that costs more than sending twice the bytes. The
-// time is the earliest that zip knows, so that equal input makes equal bytes.
-func (b builder) add(name string, mode fs.FileMode, fill func(io.Writer) error) error {
-	h := zip.FileHeader{Name: name, Method: zip.Store, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
-	h.SetMode(mode)
-	w, err := b.zip.CreateHeader(&h)
+// add writes one file of size bytes.
+func (b builder) add(name string, mode fs.FileMode, size int64, body io.Reader) error {
+	w, err := b.to.create(name, mode, size)
 	if err != nil {
 		return fmt.Errorf("build the package: %s: %w", name, err)
 	}
 	sum := sha256.New()
-	if err := fill(io.MultiWriter(w, sum)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(w, sum), body); err != nil {
 		return fmt.Errorf("build the package: %s: %w", name, err)
 	}
 	b.sums[name] = digest(sum.Sum(nil))
 	return nil
 }
 
+func (b builder) text(name string, text []byte) error {
+	return b.add(name, 0o644, int64(len(text)), bytes.NewReader(text))
+}
+
 // seal adds the sums and, with a key, its signature over them.
 func (b builder) seal(key *Key, version string) error {
 	text := b.sums.format()
-	if err := b.add(sumsName, 0o644, exactly(text)); err != nil {
+	if err := b.text(sumsName, text); err != nil {
 		return err
 	}
 	if key == nil {
 		return nil
 	}
-	return b.add(signatureName, 0o644, exactly(key.sign(text, comment(version))))
+	return b.text(signatureName, key.sign(text, comment(version)))
 }
 
 // comment is what a signature says of a package, signed with it.

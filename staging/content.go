@@ -12,8 +12,8 @@ import (
 )
 
 // file reads one file of the archive and checks it on the way. That it is
-// neither longer nor shorter than the directory states, archive/zip checks
-// (zip/reader.go, checksumReader.Read): it stops at the first byte too many.
+// neither longer nor shorter than the directory of a zip states, archive/zip
+// checks (zip/reader.go, checksumReader.Read): it stops at the first byte too many.
 type file struct {
 	name     string
 	unpacked io.ReadCloser
@@ -23,7 +23,7 @@ type file struct {
 
 // open opens e; its bytes must have the digest want, if any.
 func open(e entry, want *digest) (*file, error) {
-	r, err := e.file.Open()
+	r, err := e.open()
 	if err != nil {
 		return nil, damaged(e.name, err)
 	}

@@ -30,6 +30,10 @@ type part struct {
 	mode   fs.FileMode
 	method uint16                // zip.Store or zip.Deflate, or a number nobody knows
 	lie    func(*zip.FileHeader) // changes what the directory states
+
+	flag   byte   // what a tar file states that it is, instead of what mode says
+	pax    string // records of an extended header before it
+	stated int    // its size, instead of the right one
 }
 
 const goodManifest = "name: theseus\nversion: 1.1.0\nplatforms: [linux/amd64, linux/arm64]\n"
@@ -79,9 +83,14 @@ func (d *draft) remove(name string) {
 	delete(d.sums, name)
 }
 
-// bytes are the archive.
+// bytes are the archive as a zip.
 func (d *draft) bytes(t testing.TB) []byte {
 	t.Helper()
+	return []byte(strings.NewReplacer(d.patch...).Replace(string(pack(t, d.all()))))
+}
+
+// all are the parts with the sums and the signature.
+func (d *draft) all() []part {
 	text := string(d.sums.format())
 	if d.text != nil {
 		text = *d.text
@@ -93,8 +102,7 @@ func (d *draft) bytes(t testing.TB) []byte {
 	if d.key != nil {
 		parts = append(parts, part{name: signatureName, body: string(d.key.sign([]byte(text), "test"))})
 	}
-	archive := pack(t, append(parts, d.tail...))
-	return []byte(strings.NewReplacer(d.patch...).Replace(string(archive)))
+	return append(parts, d.tail...)
 }
 
 // pack writes the parts as they are, lies included.

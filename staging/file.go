@@ -14,7 +14,7 @@ func VerifyFile(ctx context.Context, path string, l Limits, t Trust) (Facts, err
 		return Facts{}, err
 	}
 	defer f.Close()
-	p, err := Open(f, size, l)
+	p, err := OpenContext(ctx, f, size, l)
 	if err != nil {
 		return Facts{}, err
 	}

@@ -31,6 +31,27 @@ const (
 	signatureLimit = 16 << 10
 )
 
+// limitOf is the size up to which a file is read into memory, 0 if it never is.
+func limitOf(name string) int64 {
+	switch name {
+	case manifestName:
+		return manifestLimit
+	case sumsName:
+		return sumsLimit
+	case signatureName:
+		return signatureLimit
+	}
+	return 0
+}
+
+// fits holds a file that is read into memory to its limit.
+func fits(name string, size int64) error {
+	if limit := limitOf(name); size > limit {
+		return tooLarge("%s is %d bytes long, more than %d, the limit", name, size, limit)
+	}
+	return nil
+}
+
 // check judges sizes as the zip directory states them. They are not believed:
 // reading stops with a refusal where a file turns out to be larger.
 func (l Limits) check(entries []entry, archive int64) error {

@@ -2,14 +2,16 @@ package staging
 
 import (
 	"context"
-	"crypto/sha256"
 	"io"
 	"strings"
 )
 
-// Package is an open archive whose list of files has been read and judged; its
-// bytes have not. Its methods may be called from many goroutines.
+// Package is an open archive whose list of files has been read and judged; who
+// signed it and what the files are has not. Its methods may be called from many goroutines.
 type Package struct {
+	source  *source
+	limits  Limits
+	format  Format
 	list    []entry // in the order of the archive
 	entries map[string]entry
 }
@@ -26,17 +28,29 @@ type Facts struct {
 	Comment string // what a trusted signer said of it
 }
 
-// Open reads the list of files of an archive of size bytes and holds the rules
-// on names, kinds, numbers and sizes. It keeps r and never closes it.
+// Open is OpenContext without an end to its time.
 func Open(r io.ReaderAt, size int64, l Limits) (*Package, error) {
+	return OpenContext(context.Background(), r, size, l)
+}
+
+// OpenContext reads the list of files of an archive of size bytes and holds the
+// rules on names, kinds, numbers and sizes. Of a zip that takes its directory, of
+// a tar.gz all of its bytes. It keeps r and never closes it; once it returned,
+// ctx does not matter any more.
+func OpenContext(ctx context.Context, r io.ReaderAt, size int64, l Limits) (*Package, error) {
 	if size > l.Size {
 		return nil, tooLarge("it is %d bytes long, more than %d, the limit", size, l.Size)
 	}
-	list, err := unzip(r, size, l)
+	s := &source{r: r, size: size, left: int64(l.Entries)*directoryShare + directoryRoom}
+	format, err := formatOf(s)
 	if err != nil {
 		return nil, err
 	}
-	p := &Package{list: list, entries: make(map[string]entry, len(list))}
+	list, err := format.list(ctx, s, l)
+	if err != nil {
+		return nil, err
+	}
+	p := &Package{source: s, limits: l, format: format, list: list, entries: make(map[string]entry, len(list))}
 	for _, e := range list {
 		p.entries[e.name] = e
 	}
@@ -44,89 +58,31 @@ func Open(r io.ReaderAt, size int64, l Limits) (*Package, error) {
 }
 
 // Verify holds that the package is whole, signed by someone trusted, and for this
-// product, and says what it holds. It reads every byte once and holds none of
-// the binaries in memory.
+// product, and says what it holds. It reads every byte once, or not at all if
+// Open had to read it, and holds none of the binaries in memory.
 func (p *Package) Verify(ctx context.Context, t Trust) (Facts, error) {
-	all, by, err := p.signed(t)
+	proof, err := p.Proof()
+	if err != nil {
+		return Facts{}, err
+	}
+	all, by, err := proof.signed(t)
 	if err != nil {
 		return Facts{}, err
 	}
 	if err := all.cover(p.entries); err != nil {
 		return Facts{}, err
 	}
-	m, err := p.manifest(all)
+	f, err := proof.facts(all, by)
 	if err != nil {
-		return Facts{}, err
-	}
-	if err := p.binaries(m); err != nil {
 		return Facts{}, err
 	}
 	if err := p.hash(ctx, all); err != nil {
 		return Facts{}, err
 	}
-	return facts(m, all, by), nil
+	return f, nil
 }
 
-// signed reads the sums and who vouches for them.
-func (p *Package) signed(t Trust) (sums, signature, error) {
-	text, err := p.small(sumsName, sumsLimit)
-	if err != nil {
-		return nil, signature{}, err
-	}
-	by, err := p.judge(t, text)
-	if err != nil {
-		return nil, signature{}, err
-	}
-	all, err := parseSums(text)
-	return all, by, err
-}
-
-func (p *Package) judge(t Trust, text []byte) (signature, error) {
-	if _, signed := p.entries[signatureName]; !signed {
-		return t.unsigned()
-	}
-	sig, err := p.small(signatureName, signatureLimit)
-	if err != nil {
-		return signature{}, err
-	}
-	return t.judge(text, sig)
-}
-
-func (p *Package) manifest(all sums) (Manifest, error) {
-	text, err := p.small(manifestName, manifestLimit)
-	if err != nil {
-		return Manifest{}, err
-	}
-	if sha256.Sum256(text) != all[manifestName] {
-		return Manifest{}, changed(manifestName)
-	}
-	return parseManifest(text)
-}
-
-// binaries holds that there is a daemon for every platform of the manifest, and
-// under bin nothing for another.
-func (p *Package) binaries(m Manifest) error {
-	named := map[string]bool{}
-	for _, platform := range m.Platforms {
-		named[platform] = true
-		name := daemonName(platform)
-		e, there := p.entries[name]
-		if !there {
-			return refused("%s names the platform %s, but there is no %s: build it with --bin %s=DIR", manifestName, platform, name, platform)
-		}
-		if e.size == 0 {
-			return refused("%s is empty: build the package again", name)
-		}
-	}
-	for _, e := range p.list {
-		if platform, is := platformOf(e.name); is && !named[platform] {
-			return refused("it holds %s, but %s does not name the platform %s: add it there or leave the file out", e.name, manifestName, platform)
-		}
-	}
-	return nil
-}
-
-// hash reads every file that the sums cover to its end.
+// hash reads every file that the sums cover to its end, unless that was done.
 func (p *Package) hash(ctx context.Context, all sums) error {
 	buf := make([]byte, 256<<10)
 	for _, e := range p.list {
@@ -140,6 +96,12 @@ func (p *Package) hash(ctx context.Context, all sums) error {
 }
 
 func consume(ctx context.Context, e entry, want digest, buf []byte) error {
+	if e.seen != nil {
+		if *e.seen != want {
+			return changed(e.name)
+		}
+		return nil
+	}
 	r, err := open(e, &want)
 	if err != nil {
 		return err
@@ -148,18 +110,6 @@ func consume(ctx context.Context, e entry, want digest, buf []byte) error {
 	nowhere := struct{ io.Writer }{io.Discard} // io.Discard itself would read by 8 KiB
 	_, err = io.CopyBuffer(nowhere, &patient{ctx, r}, buf)
 	return err
-}
-
-func facts(m Manifest, all sums, by signature) Facts {
-	f := Facts{Version: m.Version, Images: map[string]string{}, CLIs: map[string]string{},
-		Signer: by.signer, Trusted: by.trusted, Comment: by.comment}
-	for _, platform := range m.Platforms {
-		f.Images[platform] = all[daemonName(platform)].String()
-		if d, there := all[cliName(platform)]; there {
-			f.CLIs[platform] = d.String()
-		}
-	}
-	return f
 }
 
 func daemonName(platform string) string { return "bin/" + platform + "/theseusd" }
@@ -187,7 +137,7 @@ func (p *Package) CLI(platform string) (io.ReadCloser, int64, error) {
 }
 
 func (p *Package) program(name, platform string) (io.ReadCloser, int64, error) {
-	text, err := p.small(sumsName, sumsLimit)
+	text, err := p.small(sumsName)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -204,14 +154,17 @@ func (p *Package) program(name, platform string) (io.ReadCloser, int64, error) {
 	return r, e.size, err
 }
 
-// small reads a file that must be there and has at most limit bytes.
-func (p *Package) small(name string, limit int64) ([]byte, error) {
+// small reads a file that must be there and is one of the few with a limit.
+func (p *Package) small(name string) ([]byte, error) {
 	e, there := p.entries[name]
 	if !there {
 		return nil, refused("there is no %s: build it with `theseus package build`", name)
 	}
-	if e.size > limit {
-		return nil, tooLarge("%s is %d bytes long, more than %d, the limit", name, e.size, limit)
+	if err := fits(name, e.size); err != nil {
+		return nil, err
+	}
+	if e.seen != nil {
+		return e.text, nil
 	}
 	r, err := open(e, nil)
 	if err != nil {

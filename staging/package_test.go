@@ -60,7 +60,12 @@ func TestUnsignedPackagesAreTakenOnlyWhenAllowed(t *testing.T) {
 
 func TestAProgramIsReadWithItsChecksum(t *testing.T) {
 	key, _ := newKey(t)
-	p := openBytes(t, good(&key).bytes(t))
+	for _, f := range formats {
+		t.Run(string(f), func(t *testing.T) { holdPrograms(t, openBytes(t, good(&key).in(t, f))) })
+	}
+}
+
+func holdPrograms(t *testing.T, p *Package) {
 	for platform, want := range map[string]string{"linux/amd64": "daemon for amd64", "linux/arm64": "daemon for arm64"} {
 		r, size, err := p.Binary(platform)
 		if err != nil {
@@ -87,12 +92,14 @@ func TestAProgramIsReadWithItsChecksum(t *testing.T) {
 func TestAProgramWithAWrongChecksumNeverComesToItsEnd(t *testing.T) {
 	d := good(nil)
 	d.at("bin/linux/amd64/theseusd").body = "daemon for amd65"
-	r, _, err := openBytes(t, d.bytes(t)).Binary("linux/amd64")
-	if err != nil {
-		t.Fatal(err)
+	for _, f := range formats {
+		r, _, err := openBytes(t, d.in(t, f)).Binary("linux/amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(r)
+		checkProblem(t, err, model.Refused, "checksum")
 	}
-	_, err = io.ReadAll(r)
-	checkProblem(t, err, model.Refused, "checksum")
 }
 
 func openBytes(t *testing.T, archive []byte) *Package {
@@ -128,7 +135,13 @@ func TestABrokenDiskIsNotTheSendersFault(t *testing.T) {
 	key, trust := newKey(t)
 	d := good(&key)
 	d.add(part{name: "docs/long", body: strings.Repeat("a long text ", 10_000), method: zip.Deflate})
-	archive := d.bytes(t)
+	for _, f := range formats {
+		breakDisk(t, d.in(t, f), trust)
+	}
+}
+
+func breakDisk(t *testing.T, archive []byte, trust Trust) {
+	t.Helper()
 	whole := &meter{r: bytes.NewReader(archive)}
 	p, err := Open(whole, int64(len(archive)), DefaultLimits())
 	if err != nil {
@@ -150,22 +163,22 @@ func TestABrokenDiskIsNotTheSendersFault(t *testing.T) {
 }
 
 // large is a signed package with a program of n bytes that do not compress.
-func large(t testing.TB, n int, method uint16) ([]byte, Trust) {
+func large(t testing.TB, n int, f Format) ([]byte, Trust) {
 	t.Helper()
 	key, trust := newKey(t)
-	body := make([]byte, n)
-	state := sha256.Sum256(nil)
-	for i := 0; i < n; i += copy(body[i:], state[:]) {
-		state = sha256.Sum256(state[:])
-	}
 	d := good(&key)
-	d.at("bin/linux/amd64/theseusd").method = method
-	d.replace("bin/linux/amd64/theseusd", string(body))
-	return d.bytes(t), trust
+	d.replace("bin/linux/amd64/theseusd", noise(n))
+	return d.in(t, f), trust
 }
 
 func TestVerifyReadsEveryByteOnceAndKeepsNone(t *testing.T) {
-	archive, trust := large(t, 32<<20, zip.Store)
+	for _, f := range formats {
+		t.Run(string(f), func(t *testing.T) { readOnce(t, f) })
+	}
+}
+
+func readOnce(t *testing.T, f Format) {
+	archive, trust := large(t, 32<<20, f)
 	m := &meter{r: bytes.NewReader(archive)}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -199,14 +212,20 @@ func (s *stopper) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestVerifyEndsWithItsContext(t *testing.T) {
-	archive, trust := large(t, 8<<20, zip.Store)
+	for _, f := range formats {
+		t.Run(string(f), func(t *testing.T) { stopVerify(t, f) })
+	}
+}
+
+func stopVerify(t *testing.T, f Format) {
+	archive, trust := large(t, 8<<20, f)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &stopper{meter{r: bytes.NewReader(archive)}, cancel}
-	p, err := Open(s, int64(len(archive)), DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
+	p, err := OpenContext(ctx, s, int64(len(archive)), DefaultLimits())
+	if err == nil {
+		_, err = p.Verify(ctx, trust)
 	}
-	if _, err := p.Verify(ctx, trust); !errors.Is(err, context.Canceled) || model.KindOf(err) != "" {
+	if !errors.Is(err, context.Canceled) || model.KindOf(err) != "" {
 		t.Errorf("got %v", err)
 	}
 	if s.read > 2<<20 {
@@ -216,12 +235,14 @@ func TestVerifyEndsWithItsContext(t *testing.T) {
 
 func TestAFileIsVerifiedByItsPath(t *testing.T) {
 	key, trust := newKey(t)
-	path := t.TempDir() + "/p.zip"
-	if err := os.WriteFile(path, good(&key).bytes(t), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if f, err := VerifyFile(t.Context(), path, DefaultLimits(), trust); err != nil || f.Version != "1.1.0" {
-		t.Errorf("%+v, %v", f, err)
+	path := t.TempDir() + "/p.zip" // whatever is in it
+	for _, f := range formats {
+		if err := os.WriteFile(path, good(&key).in(t, f), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := VerifyFile(t.Context(), path, DefaultLimits(), trust); err != nil || f.Version != "1.1.0" {
+			t.Errorf("%+v, %v", f, err)
+		}
 	}
 	if _, err := VerifyFile(t.Context(), path+"x", DefaultLimits(), trust); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such file: %v", err)

@@ -3,7 +3,6 @@ package staging
 import (
 	"archive/zip"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,17 +13,33 @@ import (
 	"github.com/theseusd/theseus/model"
 )
 
-// Each row spoils a good package in one way and says which kind of problem that
+// spoiled spoils a good package in one way and says which kind of problem that
 // is and what its message must name.
+type spoiled struct {
+	what  string
+	spoil func(d *draft)
+	kind  model.Kind
+	names []string
+}
+
+func refuse(t *testing.T, rows []spoiled, key Key, trust Trust, in ...Format) {
+	t.Helper()
+	for _, r := range rows {
+		for _, f := range in {
+			t.Run(r.what+" in a "+string(f), func(t *testing.T) {
+				d := good(&key)
+				r.spoil(d)
+				_, err := verify(t, d.in(t, f), DefaultLimits(), trust)
+				checkProblem(t, err, r.kind, r.names...)
+			})
+		}
+	}
+}
+
 func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 	key, trust := newKey(t)
 	stranger, _ := newKey(t)
-	rows := []struct {
-		what  string
-		spoil func(d *draft)
-		kind  model.Kind
-		names []string
-	}{
+	refuse(t, []spoiled{
 		{"wrong checksum of a stored file", func(d *draft) { d.at("bin/linux/amd64/theseusd").body = "daemon for amd65" },
 			model.Refused, []string{"bin/linux/amd64/theseusd", "checksum"}},
 		{"wrong checksum of a deflated file", func(d *draft) { d.at("bin/linux/arm64/theseusd").body = "daemon for arm65" },
@@ -107,35 +122,36 @@ func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 			model.Refused, []string{"printable"}},
 		{"a symbolic link", func(d *draft) { d.add(part{name: "link", body: "/etc/passwd", mode: fs.ModeSymlink | 0o777}) },
 			model.Refused, []string{"link"}},
-		{"a symbolic link that ends in a slash", func(d *draft) {
-			d.add(part{name: "linkX", body: "/etc", mode: fs.ModeSymlink | 0o777})
-			d.patch = []string{"linkX", "link/"}
-		}, model.Refused, []string{"link/", "it is a link"}},
 		{"a device", func(d *draft) { d.add(part{name: "null", mode: fs.ModeDevice | fs.ModeCharDevice | 0o666}) },
 			model.Refused, []string{"null", "neither a regular file"}},
 		{"a pipe", func(d *draft) { d.add(part{name: "pipe", mode: fs.ModeNamedPipe | 0o666}) },
 			model.Refused, []string{"pipe", "neither a regular file"}},
 		{"a directory with a name of a file", func(d *draft) { d.add(part{name: "dir", mode: fs.ModeDir | 0o755}) },
 			model.Refused, []string{"dir", "neither a regular file"}},
-		{"a directory with contents", func(d *draft) {
-			d.add(part{name: "dirX", body: "x"})
-			d.patch = []string{"dirX", "dir/"}
-		}, model.Refused, []string{"dir/", "contents"}},
 		{"a name twice", func(d *draft) { d.tail = []part{{name: "docs/CHANGES", body: "it is better now\n"}} },
 			model.Refused, []string{"docs/CHANGES", "side by side"}},
 		{"names that differ by case", func(d *draft) { d.add(part{name: "DOCS/changes", body: "x"}) },
 			model.Refused, []string{"docs/CHANGES", "DOCS/changes", "side by side"}},
 		{"a file where another has its directory", func(d *draft) { d.add(part{name: "docs/CHANGES/more", body: "x"}) },
 			model.Refused, []string{"docs/CHANGES", "docs/CHANGES/more", "side by side"}},
+	}, key, trust, formats...)
+}
+
+func TestWhatOnlyAZipCanHaveIsRefused(t *testing.T) {
+	key, trust := newKey(t)
+	refuse(t, []spoiled{
+		{"a symbolic link that ends in a slash", func(d *draft) {
+			d.add(part{name: "linkX", body: "/etc", mode: fs.ModeSymlink | 0o777})
+			d.patch = []string{"linkX", "link/"}
+		}, model.Refused, []string{"link/", "it is a link"}},
+		{"a directory with contents", func(d *draft) {
+			d.add(part{name: "dirX", body: "x"})
+			d.patch = []string{"dirX", "dir/"}
+		}, model.Refused, []string{"dir/", "contents"}},
 		{"an encrypted file", func(d *draft) { d.at("docs/CHANGES").lie = func(h *zip.FileHeader) { h.Flags |= 1 } },
 			model.Refused, []string{"docs/CHANGES", "encrypted"}},
 		{"a method of packing that is not known", func(d *draft) { d.at("docs/CHANGES").method = 12 },
 			model.Refused, []string{"docs/CHANGES", "method 12"}},
-
-		{"a file of too high a ratio", func(d *draft) {
-			d.add(part{name: "zeros", body: strings.Repeat("\x00", 2<<20), method: zip.Deflate})
-		},
-			model.TooLarge, []string{"zeros", "100 times"}},
 		{"a file longer than it states", func(d *draft) {
 			d.at("bin/linux/arm64/theseusd").lie = func(h *zip.FileHeader) { h.UncompressedSize64 -= 3 }
 		}, model.Refused, []string{"bin/linux/arm64/theseusd", "damaged"}},
@@ -158,15 +174,10 @@ func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 		{"deflated bytes that cannot be", func(d *draft) {
 			d.at("docs/CHANGES").lie = func(h *zip.FileHeader) { h.Method = zip.Deflate }
 		}, model.Refused, []string{"docs/CHANGES", "damaged"}},
-	}
-	for _, r := range rows {
-		t.Run(r.what, func(t *testing.T) {
-			d := good(&key)
-			r.spoil(d)
-			_, err := verify(t, d.bytes(t), DefaultLimits(), trust)
-			checkProblem(t, err, r.kind, r.names...)
-		})
-	}
+		{"a file of too high a ratio", func(d *draft) {
+			d.add(part{name: "zeros", body: strings.Repeat("\x00", 8<<20), method: zip.Deflate})
+		}, model.TooLarge, []string{"zeros", "100 times"}},
+	}, key, trust, Zip)
 }
 
 // resign signs the sums and changes a character of them afterwards.
@@ -193,7 +204,7 @@ func checkProblem(t *testing.T, err error, kind model.Kind, names ...string) {
 	}
 }
 
-func TestWhatIsNoZipArchiveIsMalformed(t *testing.T) {
+func TestWhatIsNoArchiveIsMalformed(t *testing.T) {
 	key, trust := newKey(t)
 	whole := good(&key).bytes(t)
 	rows := []struct {
@@ -202,15 +213,21 @@ func TestWhatIsNoZipArchiveIsMalformed(t *testing.T) {
 		names   string
 	}{
 		{"empty", nil, "empty"},
-		{"text", []byte("<html>404 not found</html>"), "not a zip archive"},
-		{"a single byte", []byte("P"), "not a zip archive"},
-		{"gzip", []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00"), "not a zip archive"},
-		{"the program itself", append([]byte("\x7fELF"), whole...), "not a zip archive"},
+		{"text", []byte("<html>404 not found</html>"), "neither a zip nor a tar.gz archive"},
+		{"a single byte", []byte("P"), "neither a zip nor a tar.gz archive"},
+		{"gzip of nothing known", zipped(t, []byte(strings.Repeat("hello", 1000))), "neither a zip nor a tar.gz archive"},
+		{"gzip of a zip", zipped(t, whole), "neither a zip nor a tar.gz archive"},
+		{"gzip of nothing", zipped(t, nil), "truncated"},
+		{"gzip of a little", zipped(t, []byte("hello")), "truncated"},
+		{"only the mark of gzip", []byte("\x1f\x8b"), "truncated"},
+		{"a tar file as it is", good(&key).tar(t), "neither a zip nor a tar.gz archive"},
+		{"a tar.gz without files", zipped(t, make([]byte, 10240)), "without files"},
+		{"the program itself", append([]byte("\x7fELF"), whole...), "neither a zip nor a tar.gz archive"},
 		{"a zip archive without files", pack(t, nil), "without files"},
 		{"only the mark", []byte("PK\x03\x04"), "truncated"},
 		{"cut in the middle", whole[:len(whole)/2], "truncated"},
 		{"cut by one byte", whole[:len(whole)-1], "truncated"},
-		{"cut at its beginning", whole[7:], "not a zip archive"},
+		{"cut at its beginning", whole[7:], "neither a zip nor a tar.gz archive"},
 	}
 	for _, r := range rows {
 		t.Run(r.what, func(t *testing.T) {
@@ -222,10 +239,12 @@ func TestWhatIsNoZipArchiveIsMalformed(t *testing.T) {
 
 func TestAPackageCutAnywhereIsNeverTaken(t *testing.T) {
 	key, trust := newKey(t)
-	whole := good(&key).bytes(t)
-	for n := range whole {
-		if _, err := verify(t, whole[:n], DefaultLimits(), trust); model.KindOf(err) == "" {
-			t.Fatalf("cut after %d of %d bytes: %v", n, len(whole), err)
+	for _, f := range formats {
+		whole := good(&key).in(t, f)
+		for n := range whole {
+			if _, err := verify(t, whole[:n], DefaultLimits(), trust); model.KindOf(err) == "" {
+				t.Fatalf("%s cut after %d of %d bytes: %v", f, n, len(whole), err)
+			}
 		}
 	}
 }
@@ -233,95 +252,19 @@ func TestAPackageCutAnywhereIsNeverTaken(t *testing.T) {
 // Every byte of the archive is vouched for, or is one that unpacking does not use.
 func TestNoSingleWrongByteChangesWhatAPackageHolds(t *testing.T) {
 	key, trust := newKey(t)
-	whole := good(&key).bytes(t)
-	want, err := verify(t, whole, DefaultLimits(), trust)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range whole {
-		spoiled := bytes.Clone(whole)
-		spoiled[n] ^= 0x20
-		got, err := verify(t, spoiled, DefaultLimits(), trust)
-		if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("byte %d of %d wrong: taken, with %v instead of %v", n, len(whole), got, want)
+	for _, f := range formats {
+		whole := good(&key).in(t, f)
+		want, err := verify(t, whole, DefaultLimits(), trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range whole {
+			spoiled := bytes.Clone(whole)
+			spoiled[n] ^= 0x20
+			got, err := verify(t, spoiled, DefaultLimits(), trust)
+			if err == nil && fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Fatalf("%s, byte %d of %d wrong: taken, with %v instead of %v", f, n, len(whole), got, want)
+			}
 		}
 	}
-}
-
-func TestLimitsHold(t *testing.T) {
-	key, trust := newKey(t)
-	many := good(&key)
-	for i := range 30 {
-		many.add(part{name: fmt.Sprintf("docs/%d", i), body: "x"})
-	}
-	spread := good(&key) // no file is over the ratio, all together are
-	for i := range 8 {
-		spread.add(part{name: fmt.Sprintf("zeros/%d", i), body: strings.Repeat("\x00", 1<<20), method: zip.Deflate})
-	}
-	rows := []struct {
-		what    string
-		archive []byte
-		limits  Limits
-		names   []string
-	}{
-		{"bytes", good(&key).bytes(t), Limits{Size: 100, Entries: 100, Ratio: 100}, []string{"100, the limit"}},
-		{"entries", many.bytes(t), Limits{Size: 1 << 20, Entries: 37, Ratio: 100}, []string{"38 files", "37, the limit"}},
-		{"ratio of all", spread.bytes(t), DefaultLimits(), []string{"100 times"}},
-		{"nothing allowed", good(&key).bytes(t), Limits{}, []string{"0, the limit"}},
-		{"more entries than stated", misstated(t, 5000, 8), Limits{Size: 1 << 30, Entries: 100, Ratio: 100}, []string{"list of its files"}},
-		{"more entries stated than are there", misstated(t, 3, 60000), Limits{Size: 1 << 30, Entries: 100, Ratio: 100}, []string{"60000 files"}},
-	}
-	for _, r := range rows {
-		t.Run(r.what, func(t *testing.T) {
-			_, err := verify(t, r.archive, r.limits, trust)
-			checkProblem(t, err, model.TooLarge, r.names...)
-		})
-	}
-	archive := many.bytes(t)
-	if _, err := verify(t, archive, Limits{Size: int64(len(archive)), Entries: 38, Ratio: 100}, trust); err != nil {
-		t.Errorf("exactly as many entries and bytes as allowed: %v", err)
-	}
-	_, err := verify(t, archive, Limits{Size: int64(len(archive)) - 1, Entries: 38, Ratio: 100}, trust)
-	checkProblem(t, err, model.TooLarge, "the limit")
-}
-
-// misstated is an archive of n files whose end states another number.
-func misstated(t *testing.T, n int, stated uint16) []byte {
-	t.Helper()
-	width := min(200, 1<<20/n) // long names make a long directory
-	var parts []part
-	for i := range n {
-		parts = append(parts, part{name: fmt.Sprintf("%0*d", width, i)})
-	}
-	archive := pack(t, parts)
-	end := archive[len(archive)-endLength:]
-	binary.LittleEndian.PutUint16(end[8:], stated)
-	binary.LittleEndian.PutUint16(end[10:], stated)
-	return archive
-}
-
-// archive/zip compares 16 bits of the number stated: 65536 more pass unseen.
-func TestANumberOfEntriesThatIsRightIn16BitsOnlyIsCounted(t *testing.T) {
-	archive := misstated(t, 65536+5, 5)
-	at := bytes.LastIndex(archive, []byte(endMark64))
-	binary.LittleEndian.PutUint64(archive[at+32:], 5)
-	_, err := verify(t, archive, Limits{Size: 1 << 30, Entries: 65000, Ratio: 100}, Trust{})
-	checkProblem(t, err, model.TooLarge, "65541 files")
-}
-
-func TestANumberOfEntriesIn64BitsIsReadBeforeRoomIsMadeForThem(t *testing.T) {
-	archive := pack(t, []part{{name: "x"}})
-	start := len(archive) - endLength
-	end64 := make([]byte, 56)
-	copy(end64, endMark64)
-	binary.LittleEndian.PutUint64(end64[32:], 1<<26)
-	locator := make([]byte, locatorLength)
-	copy(locator, locatorMark)
-	binary.LittleEndian.PutUint64(locator[8:], uint64(start))
-	end := bytes.Clone(archive[start:])
-	binary.LittleEndian.PutUint16(end[10:], math.MaxUint16)
-	archive = append(append(append(archive[:start:start], end64...), locator...), end...)
-
-	_, err := verify(t, archive, Limits{Size: 1 << 30, Entries: 1 << 17, Ratio: 100}, Trust{})
-	checkProblem(t, err, model.TooLarge, "67108864 files")
 }

@@ -1,36 +1,63 @@
 package staging
 
 import (
-	"archive/zip"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 
 	"github.com/theseusd/theseus/internal/durable"
 )
 
-// Sign writes p again with a signature by key, in place of the one it has, if
-// any. It verifies all but the old signature first: what is signed is whole.
+// Sign writes p again, in its format, with a signature by key in place of the one
+// it has, if any. It verifies all but the old signature first: what is signed is
+// whole.
 func Sign(ctx context.Context, w io.Writer, p *Package, key Key) error {
 	bare := p.without(signatureName)
 	facts, err := bare.Verify(ctx, Trust{AllowUnsigned: true})
 	if err != nil {
 		return err
 	}
-	text, err := p.small(sumsName, sumsLimit)
+	text, err := p.small(sumsName)
 	if err != nil {
 		return err
 	}
-	b := builder{zip: zip.NewWriter(w), sums: sums{}}
-	for _, e := range bare.list {
-		if err := b.zip.Copy(e.file); err != nil {
-			return fmt.Errorf("sign the package: copy %s: %w", e.name, err)
-		}
+	b := newBuilder(w, p.format)
+	if err := bare.again(ctx, b); err != nil {
+		return fmt.Errorf("sign the package: %w", err)
 	}
-	if err := b.add(signatureName, 0o644, exactly(key.sign(text, comment(facts.Version)))); err != nil {
+	if err := b.text(signatureName, key.sign(text, comment(facts.Version))); err != nil {
 		return err
 	}
-	return b.zip.Close()
+	return b.to.Close()
+}
+
+// again writes the files of p into b, which is of the same format.
+func (p *Package) again(ctx context.Context, b builder) error {
+	if p.format == TarGz {
+		return p.untarInto(ctx, b)
+	}
+	for _, e := range p.list {
+		if err := b.to.(zipPacker).Copy(e.zipped); err != nil {
+			return fmt.Errorf("copy %s: %w", e.name, err)
+		}
+	}
+	return nil
+}
+
+// untarInto unpacks a tar.gz archive once, however many files it holds.
+func (p *Package) untarInto(ctx context.Context, b builder) error {
+	in, err := inflate(ctx, p.source, p.limits)
+	if err != nil {
+		return unreadable(TarGz, err)
+	}
+	for _, e := range p.list {
+		f := &file{name: e.name, unpacked: &slice{in: in, at: e.at, left: e.size}, want: e.seen, hash: sha256.New()}
+		if err := b.add(e.name, e.mode, e.size, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SignFile signs the package in the file path, whole or not at all.
@@ -40,7 +67,7 @@ func SignFile(ctx context.Context, path string, l Limits, key Key) error {
 		return err
 	}
 	defer f.Close()
-	p, err := Open(f, size, l)
+	p, err := OpenContext(ctx, f, size, l)
 	if err != nil {
 		return err
 	}
@@ -49,7 +76,7 @@ func SignFile(ctx context.Context, path string, l Limits, key Key) error {
 
 // without is p as if it did not hold name.
 func (p *Package) without(name string) *Package {
-	rest := &Package{entries: map[string]entry{}}
+	rest := &Package{source: p.source, limits: p.limits, format: p.format, entries: map[string]entry{}}
 	for _, e := range p.list {
 		if e.name != name {
 			rest.list = append(rest.list, e)

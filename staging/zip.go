@@ -2,72 +2,28 @@ package staging
 
 import (
 	"archive/zip"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
 )
 
-// entry is one regular file of the archive, its sizes as the directory states
-// them.
-type entry struct {
-	name   string
-	size   int64
-	packed int64
-	file   *zip.File
-}
-
 // unzip reads the directory of a zip file and holds every rule that needs no
 // more than it.
-func unzip(r io.ReaderAt, size int64, l Limits) ([]entry, error) {
-	s := &source{r: r, size: size, left: int64(l.Entries)*directoryShare + directoryRoom}
-	if err := magic(s); err != nil {
-		return nil, err
-	}
+func unzip(s *source, l Limits) ([]entry, error) {
 	stated, err := s.stated()
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, unreadable(Zip, err)
 	}
 	if stated > uint64(l.Entries) {
 		return nil, tooLarge("it holds %d files, more than %d, the limit: pack what belongs together into one file", stated, l.Entries)
 	}
-	z, err := zip.NewReader(s, size)
+	z, err := zip.NewReader(s, s.size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are judged below
-		return nil, unreadable(err)
+		return nil, unreadable(Zip, err)
 	}
 	s.free = true
-	return files(z.File, size, l)
-}
-
-// magic tells by content whether this is a zip file with something in it.
-func magic(s *source) error {
-	head := make([]byte, min(s.size, 4))
-	if _, err := s.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return unreadable(err)
-	}
-	switch {
-	case s.size == 0:
-		return malformed("it is empty: send the archive itself, with curl as --data-binary @FILE")
-	case bytes.Equal(head, []byte(endMark)):
-		return malformed("it is a zip archive without files: build one with `theseus package build`")
-	case !bytes.Equal(head, []byte("PK\x03\x04")):
-		return malformed("it is not a zip archive, it begins with %q: build one with `theseus package build`", head)
-	}
-	return nil
-}
-
-// unreadable is the error for a directory that could not be read.
-func unreadable(err error) error {
-	var f *fault
-	switch {
-	case errors.As(err, &f):
-		return fmt.Errorf("read the package: %w", f.err)
-	case errors.Is(err, errLongDirectory):
-		return tooLarge("%v: build it with `theseus package build`", err)
-	}
-	return malformed("the zip archive is truncated or damaged (%v): send it again, and compare its sha256 with the builder's", err)
+	return files(z.File, s.size, l)
 }
 
 // files are the regular files among all, which must be files and directories only.
@@ -78,22 +34,23 @@ func files(all []*zip.File, size int64, l Limits) ([]entry, error) {
 	var names []string
 	var entries []entry
 	for _, f := range all {
-		if why := unfit(f); why != "" {
-			return nil, refused("%q: %s; a package holds only plain files and directories with clean relative names: build it with `theseus package build`", f.Name, why)
+		if why := unzipped(f); why != "" {
+			return nil, unfit(f.Name, why)
 		}
 		names = append(names, f.Name)
 		if !f.Mode().IsDir() {
-			entries = append(entries, entry{f.Name, int64(f.UncompressedSize64), int64(f.CompressedSize64), f})
+			entries = append(entries, entry{name: f.Name, open: f.Open, zipped: f,
+				size: int64(f.UncompressedSize64), packed: int64(f.CompressedSize64)})
 		}
 	}
-	if first, second := collision(names); second != "" {
-		return nil, refused("%q and %q cannot lie side by side on every system: leave one of them out", first, second)
+	if err := disjoint(names); err != nil {
+		return nil, err
 	}
 	return entries, l.check(entries, size)
 }
 
-// unfit says why f may not be in a package, or "".
-func unfit(f *zip.File) string {
+// unzipped says why f may not be in a package, or "".
+func unzipped(f *zip.File) string {
 	dir := strings.HasSuffix(f.Name, "/")
 	switch kind := f.Mode().Type(); {
 	case misnamed(strings.TrimSuffix(f.Name, "/")) != "":

@@ -8,8 +8,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// StoppedError says that the store stopped: an entry of the log could not be
-// read or written here. Guessing or skipping would make this member's records
+// StoppedError says that the store stopped: an entry of the log, or the records
+// in a snapshot, could not be read or written here. Guessing or skipping would make this member's records
 // differ from the others'. A version that can read the entry goes on from there.
 type StoppedError struct {
 	Index  uint64 `json:"index"`
@@ -22,6 +22,9 @@ func (e *StoppedError) Error() string {
 
 // Fault is a *StoppedError once the store has stopped, nil normally.
 func (s *Store) Fault() error { return s.progress.fault() }
+
+// Stopped is closed when Fault begins to be one.
+func (s *Store) Stopped() <-chan struct{} { return s.progress.halted }
 
 func (s *Store) stop(stop *StoppedError) {
 	s.slog.Error("store stopped", "index", stop.Index, "reason", stop.Reason)

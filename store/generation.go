@@ -98,14 +98,14 @@ func generationName(index uint64) string {
 }
 
 // removeLeftovers removes what a crash left: generations that are not the live
-// one, half written files, uploads that nobody will finish.
+// one, half written files, uploads that nobody can resume.
 func removeLeftovers(state, live string) error {
 	entries, err := os.ReadDir(state)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == live || e.Name() == currentFile {
+		if _, resumable := partialNamed(e.Name()); resumable || e.Name() == live || e.Name() == currentFile {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(state, e.Name())); err != nil {

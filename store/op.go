@@ -36,11 +36,16 @@ const (
 	OpUpgradeMove     Op = "upgrade.move"
 	OpUpgradeChecked  Op = "upgrade.checked"
 	OpUpgradeSkip     Op = "upgrade.skip"
+	OpUpgradeBack     Op = "upgrade.back"
+	OpUpgradeLate     Op = "upgrade.late"
 	OpUpgradeVerified Op = "upgrade.verified"
 	OpUpgradeElapsed  Op = "upgrade.elapsed"
 	OpUpgradeStop     Op = "upgrade.stop"
 	OpUpgradeComplete Op = "upgrade.complete"
 	OpUpgradeClear    Op = "upgrade.clear"
+	OpUpgradeSchedule Op = "upgrade.schedule"
+	OpScheduleDue     Op = "schedule.due"
+	OpUpgradeNote     Op = "upgrade.note"
 	OpTurnGrant       Op = "turn.grant"
 	OpTurnClaim       Op = "turn.claim"
 	OpTurnStep        Op = "turn.step"
@@ -79,7 +84,7 @@ func with[B any](since string, apply func(entry, B) error, sample B) op {
 // ops is the table. Building it anew at each call keeps it out of package state.
 func ops() map[Op]op {
 	table := map[Op]op{}
-	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), turnOps(), nextOps()} {
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), nextOps()} {
 		for name, row := range part {
 			table[name] = row
 		}

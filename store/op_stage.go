@@ -39,15 +39,19 @@ func stageOps() map[Op]op {
 }
 
 // announce takes the one place for a staging, if no upgrade stands in its way:
-// one that has finished does not.
+// one that has finished does not, once nobody is out who lagged behind.
 func announce(e entry, c StageAnnounce) error {
-	u, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
-	if err != nil {
-		return err
-	}
-	busy := e.tx.Bucket(bucketRecords).Get(keyStaging) != nil
-	if busy || ok && u.Phase != model.Finished {
+	if e.tx.Bucket(bucketRecords).Get(keyStaging) != nil {
 		return ErrConflict
+	}
+	for _, key := range [][]byte{keyUpgrade, keyRelease} {
+		u, ok, err := get[model.Upgrade](e.tx, bucketRecords, key)
+		if err != nil {
+			return err
+		}
+		if ok && (u.Phase != model.Finished || u.Turn != nil) {
+			return ErrConflict
+		}
 	}
 	return put(e.tx, bucketRecords, keyStaging, c.Staging)
 }
@@ -115,6 +119,13 @@ func commitStage(e entry, c StageCommit) error {
 		return ErrConflict
 	}
 	if err := e.tx.Bucket(bucketRecords).Delete(keyStaging); err != nil {
+		return err
+	}
+	before, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	if err == nil && ok { // it has finished: announce saw to that
+		err = retire(e, before)
+	}
+	if err != nil {
 		return err
 	}
 	return put(e.tx, bucketRecords, keyUpgrade, c.Upgrade)

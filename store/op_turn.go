@@ -46,7 +46,7 @@ func turnOps() map[Op]op {
 // grantTurn gives the one turn to a member, if nobody has it.
 func grantTurn(e entry, c TurnRef) error {
 	return changeMember(e, c.ID, c.Member, c.Note, func(u *model.Upgrade, p *model.Progress) error {
-		if u.Phase != model.Rolling || u.Stop || u.Turn != nil || p.Step != model.Waiting || c.Attempt != p.Attempt+1 {
+		if !goes(e, u) || u.Turn != nil || p.Step != model.Waiting || c.Attempt != p.Attempt+1 {
 			return ErrConflict
 		}
 		p.Attempt = c.Attempt
@@ -58,10 +58,11 @@ func grantTurn(e entry, c TurnRef) error {
 // claimTurn is the lease: one member, one attempt, one process.
 func claimTurn(e entry, c TurnClaim) error {
 	return changeMember(e, c.ID, c.Member, c.Note, func(u *model.Upgrade, p *model.Progress) error {
-		if u.Phase != model.Rolling || u.Stop || !holds(u, c.Member, c.Attempt) || u.Turn.Claimed {
+		if !goes(e, u) || !holds(u, c.Member, c.Attempt) || u.Turn.Claimed {
 			return ErrConflict
 		}
 		u.Turn.Claimed, u.Turn.Boot = true, c.Boot
+		p.Claimed, p.Settled = e.at, ""
 		p.Step, p.Since, p.Boot, p.Reason = model.Claimed, e.at, c.Boot, ""
 		return nil
 	})
@@ -82,7 +83,7 @@ func stepTurn(e entry, c TurnStep) error {
 		p.Step, p.Since, p.Boot, p.Reason = c.To, e.at, c.Boot, c.Reason
 		switch c.To {
 		case model.Waiting, model.Done, model.Broken, model.Reverted:
-			u.Turn = nil
+			u.Turn, p.Settled = nil, e.at
 		}
 		return nil
 	})

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/theseusd/theseus/model"
@@ -32,7 +34,7 @@ type UpgradeChecked struct {
 	Note     string   `json:"note"`
 }
 
-// UpgradeMember is a fact about one member: it is skipped, or it is verified.
+// UpgradeMember is a fact about one member: it is skipped, it is back, or it is verified.
 type UpgradeMember struct {
 	ID     string `json:"id"`
 	Member string `json:"member"`
@@ -46,6 +48,15 @@ type UpgradeElapsed struct {
 	Passed time.Duration `json:"passed"`
 }
 
+// UpgradeLate is a member that lagged behind going after the others: it is out
+// already, so that its claim is proposed for it.
+type UpgradeLate struct {
+	ID     string `json:"id"`
+	Member string `json:"member"`
+	Boot   string `json:"boot"` // the process that will swap
+	Note   string `json:"note"`
+}
+
 // UpgradeRef names an upgrade: stop it, or clear it away.
 type UpgradeRef struct {
 	ID   string `json:"id"`
@@ -57,6 +68,9 @@ type UpgradeComplete struct {
 	ID      string `json:"id"`
 	Version string `json:"version"`
 	Note    string `json:"note"`
+
+	// Without are the ids of the members that an operator decided not to wait for.
+	Without []string `json:"without,omitempty"`
 }
 
 func upgradeOps() map[Op]op {
@@ -66,6 +80,8 @@ func upgradeOps() map[Op]op {
 		OpUpgradeMove:     with(first, moveUpgrade, UpgradeMove{ID: "sample"}),
 		OpUpgradeChecked:  with(first, checkedMember, UpgradeChecked{ID: "sample"}),
 		OpUpgradeSkip:     with(first, skipMember, member),
+		OpUpgradeBack:     with(first, memberBack, member),
+		OpUpgradeLate:     with(first, lateMember, UpgradeLate{ID: "sample", Member: "sample"}),
 		OpUpgradeVerified: with(first, verifiedMember, member),
 		OpUpgradeElapsed:  with(first, elapsed, UpgradeElapsed{ID: "sample"}),
 		OpUpgradeStop:     with(first, stopUpgrade, ref),
@@ -77,15 +93,27 @@ func upgradeOps() map[Op]op {
 // transcriptKept bounds the transcript: its oldest lines go first.
 const transcriptKept = 1000
 
+// place is where the upgrade of that id is kept: the one people deal with, or
+// the release that runs since one was cleared away.
+func place(e entry, id string) (key []byte, u model.Upgrade, err error) {
+	for _, key := range [][]byte{keyUpgrade, keyRelease} {
+		u, ok, err := get[model.Upgrade](e.tx, bucketRecords, key)
+		if err != nil {
+			return nil, u, err
+		}
+		if ok && u.ID == id {
+			return key, u, nil
+		}
+	}
+	return nil, u, ErrConflict
+}
+
 // changeUpgrade changes the upgrade of that id, and no other, and adds a line
 // to its transcript if there is something to tell.
 func changeUpgrade(e entry, id, note string, change func(*model.Upgrade) error) error {
-	u, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	key, u, err := place(e, id)
 	if err != nil {
 		return err
-	}
-	if !ok || u.ID != id {
-		return ErrConflict
 	}
 	if err := change(&u); err != nil {
 		return err
@@ -96,7 +124,7 @@ func changeUpgrade(e entry, id, note string, change func(*model.Upgrade) error) 
 	if extra := len(u.Transcript) - transcriptKept; extra > 0 {
 		u.Transcript = u.Transcript[extra:]
 	}
-	return put(e.tx, bucketRecords, keyUpgrade, u)
+	return put(e.tx, bucketRecords, key, u)
 }
 
 func startUpgrade(e entry, c UpgradeStart) error {
@@ -106,8 +134,11 @@ func startUpgrade(e entry, c UpgradeStart) error {
 		}
 		u.Phase, u.Since, u.Final = model.Checking, e.at, ""
 		u.Stop, u.Turn, u.Wait = false, nil, model.Wait{}
-		u.Options, u.Members = c.Options, c.Members
-		u.Runs++
+		u.Options, u.Members, u.Schedule = c.Options, c.Members, nil
+		u.Ended = ""
+		if u.Runs++; u.Runs == 1 {
+			u.Started = e.at
+		}
 		return nil
 	})
 }
@@ -119,6 +150,9 @@ func moveUpgrade(e entry, c UpgradeMove) error {
 			return ErrConflict
 		}
 		u.Phase, u.Since, u.Final, u.Wait = c.To, e.at, c.Final, model.Wait{}
+		if c.To == model.Finished || c.To == model.Failed {
+			u.Ended = e.at
+		}
 		return nil
 	})
 }
@@ -136,7 +170,7 @@ func changeMember(e entry, id, member, note string, change func(*model.Upgrade, 
 
 func checkedMember(e entry, c UpgradeChecked) error {
 	return changeMember(e, c.ID, c.Member, c.Note, func(u *model.Upgrade, p *model.Progress) error {
-		if u.Phase != model.Checking || u.Runs != c.Run {
+		if u.Phase != model.Checking && u.Phase != model.Finished || u.Runs != c.Run {
 			return ErrConflict
 		}
 		p.Checked, p.Findings = c.Run, c.Findings
@@ -146,11 +180,76 @@ func checkedMember(e entry, c UpgradeChecked) error {
 
 func skipMember(e entry, c UpgradeMember) error {
 	return changeMember(e, c.ID, c.Member, c.Note, func(u *model.Upgrade, p *model.Progress) error {
-		if u.Phase != model.Rolling || p.Step != model.Waiting || u.Turn != nil {
+		if !goes(e, u) || p.Step != model.Waiting || u.Turn != nil {
 			return ErrConflict
 		}
 		p.Step, p.Since = model.Skipped, e.at
 		return nil
+	})
+}
+
+// goes says whether members may go: in turn, and after the end those that lagged
+// behind, unless a newer upgrade has taken over from this one.
+func goes(e entry, u *model.Upgrade) bool {
+	return !u.Stop && (u.Phase == model.Rolling || u.Phase == model.Finished && newest(e, u))
+}
+
+// newest says that nothing is staged or on its way that came after u.
+func newest(e entry, u *model.Upgrade) bool {
+	if e.tx.Bucket(bucketRecords).Get(keyStaging) != nil {
+		return false
+	}
+	current, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	return err == nil && (!ok || current.ID == u.ID)
+}
+
+// memberBack has a member that was left out, that joined since or that did not
+// come back, wait for a turn after all others.
+func memberBack(e entry, c UpgradeMember) error {
+	return changeLate(e, c.ID, c.Member, c.Note, func(_ *model.Upgrade, p *model.Progress) error {
+		if p.Step != model.Excluded && p.Step != model.Broken {
+			return ErrConflict
+		}
+		p.Step, p.Since, p.Reason = model.Waiting, e.at, "back"
+		return nil
+	})
+}
+
+// lateMember is grant, claim and leaving in one, for a member that cannot write
+// for itself: its store has stopped at what only a later version can read.
+func lateMember(e entry, c UpgradeLate) error {
+	return changeLate(e, c.ID, c.Member, c.Note, func(u *model.Upgrade, p *model.Progress) error {
+		if u.Turn != nil && u.Turn.Member == c.Member && u.Turn.Boot == c.Boot {
+			return nil // asked again
+		}
+		again := u.Turn != nil && u.Turn.Member == c.Member && u.Turn.Claimed // it died before it swapped
+		first := u.Turn == nil && (p.Step == model.Excluded || p.Step == model.Waiting || p.Step == model.Broken)
+		if !again && !first {
+			return ErrConflict
+		}
+		p.Attempt++
+		u.Turn = &model.Turn{Member: c.Member, Attempt: p.Attempt, Claimed: true, Boot: c.Boot}
+		p.Step, p.Since, p.Boot, p.Reason = model.Leaving, e.at, c.Boot, ""
+		p.Claimed, p.Settled = e.at, ""
+		return nil
+	})
+}
+
+// changeLate changes the progress of a member after the end of an upgrade that
+// nothing newer follows. One that joined since gets its place in it.
+func changeLate(e entry, id, member, note string, change func(*model.Upgrade, *model.Progress) error) error {
+	return changeUpgrade(e, id, note, func(u *model.Upgrade) error {
+		if u.Phase != model.Finished || !newest(e, u) {
+			return ErrConflict
+		}
+		m, err := must[model.Member](e.tx, bucketMembers, []byte(member))
+		if err != nil {
+			return err
+		}
+		if u.Member(member) == nil {
+			u.Members = append(u.Members, model.Progress{ID: m.ID, From: m.Version, Image: m.Image, Step: model.Excluded, Since: e.at})
+		}
+		return change(u, u.Member(member))
 	})
 }
 
@@ -185,7 +284,8 @@ func stopUpgrade(e entry, c UpgradeRef) error {
 	})
 }
 
-// completeUpgrade asks of the records themselves that every member runs the target.
+// completeUpgrade asks of the records themselves that every member runs the
+// target, but for those that an operator named.
 func completeUpgrade(e entry, c UpgradeComplete) error {
 	members, err := list[model.Member](e.tx, bucketMembers)
 	if err != nil {
@@ -200,7 +300,7 @@ func completeUpgrade(e entry, c UpgradeComplete) error {
 			return ErrConflict
 		}
 		for _, m := range members {
-			if m.Image != u.Archive.Images[m.Platform] {
+			if m.Image != u.Archive.Images[m.Platform] && !slices.Contains(c.Without, m.ID) {
 				return ErrConflict
 			}
 		}
@@ -215,24 +315,45 @@ func completeUpgrade(e entry, c UpgradeComplete) error {
 }
 
 // clearUpgrade removes the record, but never while a member is out or may still
-// claim: the claim and this exclude each other by the order of the log.
+// claim: the claim and this exclude each other by the order of the log. One that
+// finished becomes the release that runs.
 func clearUpgrade(e entry, c UpgradeRef) error {
-	return changeRecord(e, c.ID, func(u *model.Upgrade) error {
-		if u.Turn != nil || u.Phase.Status() == "working" && !u.Stop {
-			return ErrConflict
-		}
-		return e.tx.Bucket(bucketRecords).Delete(keyUpgrade)
-	})
+	key, u, err := place(e, c.ID)
+	switch {
+	case err != nil:
+		return err
+	case !bytes.Equal(key, keyUpgrade):
+		return ErrConflict // cleared away before
+	case u.Phase == model.Finished:
+		return retire(e, u)
+	case u.Turn != nil || u.Phase.Status() == "working" && !u.Stop:
+		return ErrConflict
+	}
+	if err := e.tx.Bucket(bucketRecords).Delete(keyUpgrade); err != nil || u.Runs == 0 {
+		return err
+	}
+	if u.Stop {
+		u.Final, u.Ended = "stopped", e.at
+	}
+	return chronicle(e, u)
+}
+
+// retire puts a finished upgrade where members that lag behind still find it.
+func retire(e entry, u model.Upgrade) error {
+	if err := e.tx.Bucket(bucketRecords).Delete(keyUpgrade); err != nil {
+		return err
+	}
+	if err := chronicle(e, u); err != nil {
+		return err
+	}
+	return put(e.tx, bucketRecords, keyRelease, u)
 }
 
 // changeRecord hands out the upgrade of that id without writing it back.
 func changeRecord(e entry, id string, do func(*model.Upgrade) error) error {
-	u, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	_, u, err := place(e, id)
 	if err != nil {
 		return err
-	}
-	if !ok || u.ID != id {
-		return ErrConflict
 	}
 	return do(&u)
 }

@@ -14,10 +14,11 @@ type progress struct {
 	closed  bool
 	moved   chan struct{} // closed and replaced whenever something above changes
 	changed chan struct{} // the same for the records
+	halted  chan struct{} // closed with the stop
 }
 
 func newProgress(at position) *progress {
-	return &progress{at: at, moved: make(chan struct{}), changed: make(chan struct{})}
+	return &progress{at: at, moved: make(chan struct{}), changed: make(chan struct{}), halted: make(chan struct{})}
 }
 
 func (p *progress) position() position {
@@ -51,6 +52,9 @@ func (p *progress) advance(to position) {
 func (p *progress) halt(stop *StoppedError) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.stop == nil {
+		close(p.halted)
+	}
 	p.stop = stop
 	p.wake()
 }

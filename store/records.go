@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -18,6 +19,7 @@ var (
 	bucketUsers    = []byte("users")
 	bucketTokens   = []byte("tokens")
 	bucketProfiles = []byte("profiles")
+	bucketHistory  = []byte("history") // upgrades that ended, newest first
 	bucketAnswers  = []byte("answers") // request id to answer
 	bucketOrder    = []byte("order")   // and in which order to forget them
 )
@@ -26,12 +28,13 @@ var (
 	keyCluster = []byte("cluster")
 	keyStaging = []byte("staging")
 	keyUpgrade = []byte("upgrade")
+	keyRelease = []byte("release") // the upgrade that finished last, cleared away since
 )
 
 // recordBuckets are the buckets of a fresh records.db.
 func recordBuckets() [][]byte {
 	return [][]byte{bucketMeta, bucketRecords, bucketMembers, bucketUsers, bucketTokens,
-		bucketProfiles, bucketAnswers, bucketOrder}
+		bucketProfiles, bucketHistory, bucketAnswers, bucketOrder}
 }
 
 // get reads one record strictly; ok is false when there is none.
@@ -49,10 +52,13 @@ func decodeRecord(bucket, key, raw []byte, r any) error {
 		err = strict(raw, r)
 	}
 	if err != nil {
-		return fmt.Errorf("read record %s/%s: %w", bucket, key, err)
+		return fmt.Errorf("read record %s/%s: %w: %w", bucket, key, errUnreadable, err)
 	}
 	return nil
 }
+
+// errUnreadable is of a record that this version cannot read.
+var errUnreadable = errors.New("this version cannot read it")
 
 // must is get for a record that a command is about: none is ErrNotFound.
 func must[R any](tx *bolt.Tx, bucket, key []byte) (R, error) {
@@ -113,10 +119,12 @@ func checkRecords(tx *bolt.Tx) error {
 	for _, check := range []func() error{
 		func() error { _, _, err := get[model.Cluster](tx, bucketRecords, keyCluster); return err },
 		func() error { _, err := knownArchives(tx); return err },
+		func() error { _, _, err := get[model.Upgrade](tx, bucketRecords, keyRelease); return err },
 		func() error { _, err := list[model.Member](tx, bucketMembers); return err },
 		func() error { _, err := list[model.User](tx, bucketUsers); return err },
 		func() error { _, err := list[model.Token](tx, bucketTokens); return err },
 		func() error { _, err := list[model.Profile](tx, bucketProfiles); return err },
+		func() error { _, err := list[model.Upgrade](tx, bucketHistory); return err },
 	} {
 		if err := check(); err != nil {
 			return err

@@ -47,6 +47,9 @@ func (k *sink) Close() error {
 		return errNoContent
 	}
 	a, err := k.receipt.finish()
+	if errors.Is(err, errUnreadable) {
+		k.store.stop(&StoppedError{Index: k.meta.Index, Reason: fmt.Sprintf("the snapshot at this entry: %v", err)})
+	}
 	if err != nil {
 		return fmt.Errorf("receive snapshot at %d: %w", k.meta.Index, err)
 	}

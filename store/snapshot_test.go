@@ -175,7 +175,7 @@ func TestASnapshotThatIsNotWholeChangesNothing(t *testing.T) {
 	}
 }
 
-func TestASnapshotOfRecordsThatThisVersionCannotReadIsRefused(t *testing.T) {
+func TestTheStoreStopsAtASnapshotOfRecordsThatThisVersionCannotRead(t *testing.T) {
 	from, to := newShip(t), newShip(t)
 	from.accepted(configAt(1, "n1"), commandAt(2, profile("a")))
 	err := from.vault.update(func(tx *bolt.Tx) error {
@@ -188,6 +188,12 @@ func TestASnapshotOfRecordsThatThisVersionCannotReadIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	to.want(0)
+	to.wantStopped(2)
+	select {
+	case <-to.Stopped():
+	default:
+		t.Error("nobody is told that it stopped")
+	}
 }
 
 func TestAnInterruptedSnapshotIsTidiedUp(t *testing.T) {

@@ -96,7 +96,7 @@ func TestAnUploadThatIsDroppedOrForgottenLeavesNothing(t *testing.T) {
 		t.Errorf("after drop: %s", diff)
 	}
 	forgotten := s.upload(newCargo(ChunkSize, 2))
-	if err := forgotten.close(); err != nil { // as the death of the process does
+	if err := forgotten.db.Close(); err != nil { // as the death of the process does
 		t.Fatal(err)
 	}
 	s.reopen()

@@ -23,6 +23,7 @@ type Store struct {
 	state    string // the directory of generations
 	table    map[Op]op
 	vault    *vault
+	shelf    *shelf
 	log      *Log
 	progress *progress
 
@@ -37,7 +38,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if s.slog == nil {
 		s.slog = slog.New(slog.DiscardHandler)
 	}
-	s.vault = &vault{log: s.slog}
+	s.vault, s.shelf = &vault{log: s.slog}, newShelf(s.state)
 	if err := s.open(dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), s.Close())
 	}
@@ -83,7 +84,7 @@ func (s *Store) Close() error {
 	if s.progress != nil {
 		s.progress.end()
 	}
-	err := s.vault.close()
+	err := errors.Join(s.shelf.close(), s.vault.close())
 	if s.log != nil {
 		err = errors.Join(err, s.log.close())
 	}

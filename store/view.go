@@ -41,6 +41,16 @@ func (v *View) Upgrade() (*model.Upgrade, error) {
 	return &u, nil
 }
 
+// Release is the upgrade that finished last and was cleared away since, or nil:
+// members that lag behind still follow it.
+func (v *View) Release() (*model.Upgrade, error) {
+	u, ok, err := get[model.Upgrade](v.tx, bucketRecords, keyRelease)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &u, nil
+}
+
 // Profile is one profile by name, or ErrNotFound.
 func (v *View) Profile(name string) (model.Profile, error) {
 	return must[model.Profile](v.tx, bucketProfiles, []byte(name))

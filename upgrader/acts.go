@@ -41,9 +41,23 @@ func (v sight) moveTo(to model.Phase, final, note string) Action {
 func end(v sight) Action {
 	to, final := model.Failed, v.failure()
 	if v.u.Phase == model.Verifying && allVerified(v) {
-		to, final = model.Finished, fmt.Sprintf("every member runs %s", v.u.Archive.Version)
+		to, final = model.Finished, "every member "+v.leftOut()+"runs "+v.u.Archive.Version
 	}
 	return v.moveTo(to, final, string(to)+": "+final)
+}
+
+// leftOut says who does not take part.
+func (v sight) leftOut() string {
+	var names []string
+	for _, p := range v.u.Members {
+		if !included(p) {
+			names = append(names, v.name(p.ID))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "but " + strings.Join(names, ", ") + " "
 }
 
 // failure is the one line that says why it failed, members and reasons included.
@@ -102,6 +116,11 @@ func skip(v sight) Action {
 		ID: v.u.ID, Member: id, Note: v.name(id) + ": skipped, it runs " + v.u.Archive.Version + " already"}}
 }
 
+func back(v sight) Action {
+	return Action{Op: store.OpUpgradeBack, Body: store.UpgradeMember{
+		ID: v.u.ID, Member: v.Me, Note: v.name(v.Me) + ": back on " + v.Members[v.Me].Version + ", waits for its turn"}}
+}
+
 func grant(v sight) Action {
 	p := v.next()
 	return Action{Op: store.OpTurnGrant, Body: store.TurnRef{
@@ -154,6 +173,8 @@ func revert(v sight) Action {
 func giveUp(v sight) Action {
 	reason := "not back within " + span(limit(v.u))
 	switch {
+	case unfit(v):
+		reason = strings.Join(v.p.Findings, ", ")
 	case v.is(holder) && exhausted(v):
 		reason = fmt.Sprintf("restarted before the swap in %d attempts", Attempts)
 	case v.step == model.Waiting:

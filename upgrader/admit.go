@@ -3,6 +3,7 @@ package upgrader
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/theseusd/theseus/model"
@@ -13,7 +14,8 @@ import (
 
 // admit decides whether an upload may go to the cluster: the package itself,
 // then each member by its own version and platform, then who is there at all.
-func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archive) (model.Archive, error) {
+// Members in exclude, by id, are not asked.
+func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archive, exclude []string) (model.Archive, error) {
 	pkg, err := staging.Open(spool, a.Size, u.Limits)
 	if err != nil {
 		return a, err
@@ -22,11 +24,12 @@ func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archiv
 	if err != nil {
 		return a, err
 	}
-	a.Version, a.Images = facts.Version, facts.Images
+	a.Version, a.Images, a.CLIs = facts.Version, facts.Images, facts.CLIs
 	p, err := u.look()
 	if err != nil {
 		return a, err
 	}
+	p.members = without(p.members, exclude)
 	if reasons := misfits(p, a); len(reasons) > 0 {
 		return a, &model.Problem{Kind: model.Refused, Messages: reasons}
 	}
@@ -41,6 +44,15 @@ func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archiv
 		return a, &model.Problem{Kind: model.Refused, Messages: absent}
 	}
 	return a, nil
+}
+
+// without are the members but for those with the ids.
+func without(members map[string]model.Member, ids []string) map[string]model.Member {
+	rest := maps.Clone(members)
+	for _, id := range ids {
+		delete(rest, id)
+	}
+	return rest
 }
 
 // misfits is why members may not go to this archive, by name.
@@ -64,7 +76,7 @@ func misfits(p picture, a model.Archive) []string {
 			reasons = append(reasons, m.Name+": "+v.Reason)
 		}
 	}
-	if ahead == len(p.members) {
+	if ahead == len(p.members) && p.cluster.Version == a.Version {
 		reasons = append(reasons, "every member runs this build of "+a.Version+" already")
 	}
 	slices.Sort(reasons)

@@ -109,6 +109,13 @@ func (u *Upgrader) answerReady(ctx context.Context, in json.RawMessage) (any, er
 		return nil, model.Problemf(model.Malformed, "read the question: %v", err)
 	}
 	found := []string{}
+	p, err := u.look()
+	if err != nil {
+		return nil, err
+	}
+	if up := p.upgrade; up != nil && up.Archive.Images[u.Self.Platform] == u.Self.Image {
+		return found, nil // it was brought there by hand: nothing of it will change
+	}
 	for _, w := range words(u.Own.Prerequisites(ctx, u.DataDir, 0)) {
 		found = append(found, u.Self.Name+": "+w)
 	}

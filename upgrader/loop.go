@@ -60,6 +60,16 @@ type picture struct {
 	members map[string]model.Member
 	staging *model.Staging
 	upgrade *model.Upgrade
+	release *model.Upgrade // the last one that finished, cleared away since
+}
+
+// record is the upgrade that the loop acts on: the one people deal with, or the
+// release that runs, for members that lag behind.
+func (p picture) record() *model.Upgrade {
+	if p.upgrade == nil && p.staging == nil {
+		return p.release
+	}
+	return p.upgrade
 }
 
 func (u *Upgrader) look() (p picture, err error) {
@@ -79,7 +89,10 @@ func (u *Upgrader) look() (p picture, err error) {
 		if p.staging, err = v.Staging(); err != nil {
 			return err
 		}
-		p.upgrade, err = v.Upgrade()
+		if p.upgrade, err = v.Upgrade(); err != nil {
+			return err
+		}
+		p.release, err = v.Release()
 		return err
 	})
 	return p, err
@@ -92,13 +105,19 @@ func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err
 	if errors.Is(err, store.ErrNotFound) {
 		return false, breath, nil // not in a cluster yet
 	}
+	if u.Store.Fault() != nil {
+		if err := u.catchUp(ctx, p); err != nil {
+			u.warn(fmt.Errorf("catch up: %w", err))
+		}
+		return false, lateEvery, nil
+	}
 	if err != nil {
 		return false, 0, err
 	}
 	if self := u.self(p); !reflect.DeepEqual(p.members[self.ID], self) {
 		return true, 0, u.report(ctx, self)
 	}
-	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.next, u.mark} {
+	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.scheduled, u.next, u.mark} {
 		if acted, err := act(ctx, p); acted || err != nil {
 			return acted, 0, err
 		}
@@ -110,8 +129,9 @@ func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err
 // on its last attempt if it was put back.
 func (u *Upgrader) self(p picture) model.Member {
 	self := u.Self
+	self.Issues = u.Own.Issues()
 	if before, known := p.members[self.ID]; known {
-		self.Verdict = before.Verdict
+		self.Verdict, self.Observer = before.Verdict, before.Observer
 	}
 	v, found, err := u.Own.Verdict()
 	if err != nil {
@@ -150,7 +170,7 @@ func (u *Upgrader) propose(ctx context.Context, op store.Op, body any) error {
 
 // next asks Next and does what it says.
 func (u *Upgrader) next(ctx context.Context, p picture) (bool, error) {
-	if p.upgrade == nil {
+	if p.upgrade = p.record(); p.upgrade == nil {
 		return false, nil
 	}
 	a := Next(p.upgrade, u.seen(p))
@@ -164,14 +184,15 @@ func (u *Upgrader) next(ctx context.Context, p picture) (bool, error) {
 }
 
 func (u *Upgrader) seen(p picture) Seen {
-	key := waitKey(p.upgrade)
+	open := u.open(p.upgrade)
+	key := waitKey(p.upgrade, open)
 	if u.clock.key != key {
 		u.pong, u.tries, u.answered = nil, 0, nil
 	}
 	s := Seen{
 		Me: u.Self.ID, Boot: u.Self.Boot, Leading: u.Cluster.Leading(), Voters: u.Cluster.Voters(),
 		Members: p.members, Gate: p.cluster.Version, Verdict: p.members[u.Self.ID].Verdict,
-		Armed: u.armedFor(p.upgrade.ID), Pong: u.pong, Tries: u.tries, Answered: u.answered,
+		Armed: u.armedFor(p.upgrade.ID), Pong: u.pong, Tries: u.tries, Answered: u.answered, Open: open,
 	}
 	if s.Leading {
 		s.Waited = u.clock.passed(p.upgrade.Wait, key, time.Now())
@@ -183,10 +204,10 @@ func (u *Upgrader) seen(p picture) Seen {
 
 // tell records the elapsed part of a wait, every twentieth of it.
 func (u *Upgrader) tell(ctx context.Context, p picture) (bool, error) {
-	if !u.Cluster.Leading() || p.upgrade.Phase.Status() != "working" {
+	if !u.Cluster.Leading() || !underWay(p.upgrade) {
 		return false, nil
 	}
-	key := waitKey(p.upgrade)
+	key := waitKey(p.upgrade, u.open(p.upgrade))
 	passed := u.clock.passed(p.upgrade.Wait, key, time.Now())
 	if !u.clock.due(passed, limit(p.upgrade)) {
 		return false, nil
@@ -195,14 +216,17 @@ func (u *Upgrader) tell(ctx context.Context, p picture) (bool, error) {
 	return true, u.propose(ctx, store.OpUpgradeElapsed, store.UpgradeElapsed{ID: p.upgrade.ID, For: key, Passed: passed})
 }
 
+// underWay says whether there is a wait that may run out.
+func underWay(up *model.Upgrade) bool { return up.Phase.Status() == "working" || up.Turn != nil }
+
 // nap is how long this member may sleep if the record does not change.
 func (u *Upgrader) nap(p picture) time.Duration {
-	if p.upgrade == nil || !u.Cluster.Leading() || p.upgrade.Phase.Status() != "working" {
+	if p.upgrade = p.record(); p.upgrade == nil || !u.Cluster.Leading() || !underWay(p.upgrade) {
 		return idle
 	}
 	nap := idle
 	if t := turnOf(p.upgrade); t != nil && t.Step == model.Probation {
-		left := p.upgrade.Options.Probation - u.clock.passed(p.upgrade.Wait, waitKey(p.upgrade), time.Now())
+		left := p.upgrade.Options.Probation - u.clock.passed(p.upgrade.Wait, waitKey(p.upgrade, true), time.Now())
 		nap = min(nap, max(left, breath/10))
 	}
 	return nap

@@ -50,6 +50,11 @@ func phases() []phaseRow {
 		{model.Verifying, leader, "the time is over", overdue, end, model.Failed},
 
 		{model.Finished, leader, "every member runs the target", completable, complete, ""},
+		{model.Finished, member, "it was left out, and is back", behind, back, ""},
+		{model.Finished, leader, "a waiting member runs the target", already, skip, ""},
+		{model.Finished, leader, "another is back, all others answer", otherMayGo, grant, ""},
+		{model.Finished, leader, "another is back, nobody is out", otherWaits, do(Survey), ""},
+		{model.Finished, leader, "it alone is behind", selfWaits, do(HandOver), ""},
 	}
 }
 
@@ -57,6 +62,8 @@ func phases() []phaseRow {
 func steps() []stepRow {
 	out := []model.Step{model.Claimed, model.Draining, model.Leaving}
 	return []stepRow{
+		{on(model.Waiting), holder, "not checked in this run", untried, do(Check), ""},
+		{on(model.Waiting), holder, "its trial run found something", unfit, giveUp, model.Broken},
 		{on(model.Waiting), holder, "armed for this attempt", armed, claim, model.Claimed},
 		{on(model.Waiting), holder, "not armed yet", unarmed, do(Arm), ""},
 		{on(model.Waiting), leader, "stop is asked", stopped, withdraw, model.Waiting},

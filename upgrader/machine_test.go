@@ -21,14 +21,14 @@ func rollout() *model.Upgrade {
 		Options: model.Options{Deadline: time.Hour, Probation: 10 * time.Second},
 	}
 	for _, id := range []string{"n1", "n2", "n3"} {
-		u.Members = append(u.Members, model.Progress{ID: id, Step: model.Waiting, Checked: 1})
+		u.Members = append(u.Members, model.Progress{ID: id, Step: model.Waiting, Checked: 1, Image: oldImage})
 	}
 	return u
 }
 
 // seenBy is what a member sees when all three are up on the old image.
 func seenBy(me string) Seen {
-	s := Seen{Me: me, Boot: me + "-boot1", Voters: []string{"n1", "n2", "n3"}, Members: map[string]model.Member{}}
+	s := Seen{Me: me, Boot: me + "-boot1", Voters: []string{"n1", "n2", "n3"}, Members: map[string]model.Member{}, Open: true}
 	for _, id := range s.Voters {
 		s.Members[id] = model.Member{ID: id, Name: id, Version: "1.0.0", Image: oldImage, Platform: "linux/amd64", Boot: id + "-boot1"}
 	}
@@ -85,6 +85,13 @@ func TestNext(t *testing.T) {
 	}
 	pong := func(s Seen, boot string) Seen { s.Pong = &Pong{Member: "n2", Boot: boot}; return s }
 	stopping := func(u *model.Upgrade) *model.Upgrade { u.Stop = true; return u }
+	voters := func(s Seen, ids ...string) Seen { s.Voters = ids; return s }
+	closed := func(s Seen) Seen { s.Open = false; return s }
+	excluded := func(u *model.Upgrade, id string) *model.Upgrade { u.Member(id).Step = model.Excluded; return u }
+	in := func(p model.Phase, u *model.Upgrade) *model.Upgrade { u.Phase = p; return u }
+	late := func() *model.Upgrade {
+		return in(model.Finished, turn(done(rollout(), "n1", "n3"), "n2", model.Waiting))
+	}
 	phase := func(p model.Phase) *model.Upgrade { u := rollout(); u.Phase = p; return u }
 	probation := turn(rollout(), "n2", model.Probation)
 	probation.Member("n2").Boot = "n2-boot2"
@@ -132,8 +139,29 @@ func TestNext(t *testing.T) {
 		{"all done is verified", done(rollout(), "n1", "n2", "n3"), seenBy("n1").leading(), store.OpUpgradeMove, "", ""},
 		{"a member verifies itself", phase(model.Verifying), seenBy("n3").onNew("n3", "x"), "", Verify, ""},
 		{"a member on the old image verifies nothing", phase(model.Verifying), seenBy("n3"), "", "", ""},
-		{"a finished upgrade is not completed while a member is behind", phase(model.Finished), seenBy("n1").leading().onNew("n1", "x").onNew("n2", "x"), "", "", ""},
+		{"a finished upgrade is not completed while a member is behind", in(model.Finished, done(rollout(), "n1", "n2", "n3")), seenBy("n1").leading().onNew("n1", "x").onNew("n2", "x"), "", "", ""},
 		{"it is completed when all run the target", phase(model.Finished), seenBy("n1").leading().onNew("n1", "x").onNew("n2", "x").onNew("n3", "x"), store.OpUpgradeComplete, "", ""},
+
+		{"an observer goes before the voters", rollout(), voters(seenBy("n1").leading(), "n1", "n2"), "", Survey, "n3"},
+		{"while the window is closed nobody goes", rollout(), closed(answered(seenBy("n1").leading(), "n3")), "", "", ""},
+		{"nor is that a time that runs out", rollout(), waited(closed(seenBy("n1").leading()), 100*time.Hour), "", "", ""},
+		{"nor does leadership move", done(rollout(), "n2", "n3"), closed(seenBy("n1").leading()), "", "", ""},
+		{"a turn under way goes on in a closed window", turn(rollout(), "n2", model.Claimed), closed(seenBy("n2")), store.OpTurnStep, "", ""},
+		{"who is left out is not waited for", done(excluded(rollout(), "n3"), "n1", "n2"), seenBy("n1").leading(), store.OpUpgradeMove, "", ""},
+		{"nor asked before others go", excluded(rollout(), "n3"), answered(seenBy("n1").leading()), store.OpTurnGrant, "", ""},
+		{"nor tried", in(model.Checking, excluded(phase(model.Checking), "n3")), seenBy("n3"), "", "", ""},
+		{"back after the end, it says so", in(model.Finished, excluded(done(rollout(), "n1", "n2"), "n3")), seenBy("n3"), store.OpUpgradeBack, "", ""},
+		{"so does one that joined since", in(model.Finished, &model.Upgrade{Archive: rollout().Archive}), seenBy("n3"), store.OpUpgradeBack, "", ""},
+		{"one that runs another build of the version does not", in(model.Finished, excluded(rollout(), "n3")),
+			func() Seen {
+				s := seenBy("n3")
+				s.Members["n3"] = model.Member{ID: "n3", Version: "1.1.0", Image: "sha256:own", Platform: "linux/amd64"}
+				return s
+			}(), "", "", ""},
+		{"it goes when all others answer", in(model.Finished, done(rollout(), "n1", "n3")), answered(seenBy("n1").leading().onNew("n1", "x").onNew("n3", "x"), "n3"), store.OpTurnGrant, "", ""},
+		{"not checked before, it is tried first", func() *model.Upgrade { u := late(); u.Member("n2").Checked = 0; return u }(), seenBy("n2"), "", Check, ""},
+		{"and gives up on what that finds", func() *model.Upgrade { u := late(); u.Member("n2").Findings = []string{"x"}; return u }(), seenBy("n2"), store.OpTurnStep, "", ""},
+		{"then it arms as any other", late(), seenBy("n2"), "", Arm, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := Next(c.u, c.s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/theseusd/theseus/model"
@@ -20,10 +21,11 @@ func nothingStaged() error {
 		About("profiles", model.TrackingProfile)
 }
 
-// Start begins the staged upgrade, or goes on with a failed one, with the
-// options in body. While one is under way it changes nothing and is no error.
+// Start begins the staged upgrade, or goes on with a failed one, as the order in
+// body says; or it schedules that. While one is under way it changes nothing and
+// is no error.
 func (u *Upgrader) Start(ctx context.Context, body []byte, by string) error {
-	o, err := parseOptions(body)
+	o, err := parseOrder(body, time.Now())
 	if err != nil {
 		return err
 	}
@@ -31,38 +33,104 @@ func (u *Upgrader) Start(ctx context.Context, body []byte, by string) error {
 	if err != nil {
 		return err
 	}
+	if p.upgrade == nil {
+		return nothingStaged()
+	}
+	if p.upgrade.Phase.Status() == "working" {
+		return nil
+	}
+	if o.options.Exclude, err = excluded(p, o.exclude); err != nil {
+		return err
+	}
+	if err := u.startable(p, o.options.Exclude); err != nil {
+		return err
+	}
+	if !o.at.IsZero() || !openFor(o.options) {
+		return u.schedule(ctx, p, o, by)
+	}
+	return u.start(ctx, p, o.options, by)
+}
+
+// startable says why what is staged cannot be started, whoever asks and when.
+func (u *Upgrader) startable(p picture, exclude []string) error {
 	up := p.upgrade
 	switch {
-	case up == nil:
-		return nothingStaged()
-	case up.Phase.Status() == "working":
-		return nil
 	case up.Phase == model.Finished:
 		return model.Problemf(model.Conflict, "the upgrade to %s is finished; clear it, then stage another archive", up.Archive.Version)
 	case p.cluster.Failed[up.Archive.Digest] != "":
 		return model.Problemf(model.Conflict, "this build failed before (%s): clear it and stage another archive", p.cluster.Failed[up.Archive.Digest])
 	}
-	if err := u.ready(ctx, p); err != nil {
+	return quorate(p, u.Cluster.Voters(), exclude)
+}
+
+// start starts now.
+func (u *Upgrader) start(ctx context.Context, p picture, o model.Options, by string) error {
+	if err := u.ready(ctx, p, o.Exclude); err != nil {
 		return err
 	}
-	verb := "started"
-	if up.Runs > 0 {
-		verb = "started again"
+	err := u.propose(ctx, store.OpUpgradeStart, store.UpgradeStart{
+		ID: p.upgrade.ID, Options: o, Members: plan(p, p.upgrade, o.Exclude), Note: startNote(p, o, by)})
+	return ignoreConflict(err) // another start was faster, or a stop: status tells
+}
+
+// startNote is the line that a run begins with.
+func startNote(p picture, o model.Options, by string) string {
+	verb := noteStarted
+	if p.upgrade.Runs > 0 {
+		verb += " again"
 	}
-	err = u.propose(ctx, store.OpUpgradeStart, store.UpgradeStart{
-		ID: up.ID, Options: o, Members: plan(p, up),
-		Note: fmt.Sprintf("%s by %s: %s -> %s, %s a member, probation %s; completes by itself, and with that closes the way back",
-			verb, by, p.cluster.Version, up.Archive.Version, span(o.Deadline), span(o.Probation)),
-	})
+	note := fmt.Sprintf("%s by %s: %s -> %s, %s a member, probation %s",
+		verb, by, p.cluster.Version, p.upgrade.Archive.Version, span(o.Deadline), span(o.Probation))
+	if o.Window != "" {
+		note += ", in the window " + o.Window
+	}
+	if len(o.Exclude) > 0 {
+		return note + "; leaves out " + strings.Join(names(p, o.Exclude), ", ")
+	}
+	return note + "; completes by itself, and with that closes the way back"
+}
+
+// schedule orders the start for later, in the place of one ordered before.
+func (u *Upgrader) schedule(ctx context.Context, p picture, o order, by string) error {
+	s := &model.Schedule{Options: o.options, By: by}
+	if !o.at.IsZero() {
+		s.At = o.at.Format(time.RFC3339Nano)
+	}
+	err := u.propose(ctx, store.OpUpgradeSchedule, store.UpgradeSchedule{
+		ID: p.upgrade.ID, Before: p.upgrade.Schedule, Schedule: s, Note: noteScheduled + by + ": " + whenText(s, time.Now())})
 	if errors.Is(err, store.ErrConflict) {
-		return nil // another start was faster, or a stop: status tells
+		return model.Problemf(model.Conflict, "the upgrade moved while its start was being scheduled: %s and try again", statusHint)
 	}
 	return err
 }
 
-// ready asks every member whether its prerequisites still hold.
-func (u *Upgrader) ready(ctx context.Context, p picture) error {
+// Cancel takes back a start that was scheduled. What is staged stays so.
+func (u *Upgrader) Cancel(ctx context.Context, by string) error {
+	p, err := u.look()
+	if err != nil {
+		return err
+	}
+	if p.upgrade != nil && p.upgrade.Schedule != nil {
+		err := u.unschedule(ctx, p.upgrade, noteCancelled+by)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if p, err = u.look(); err != nil { // it started, or was cancelled, meanwhile
+			return err
+		}
+	}
+	if p.upgrade != nil && p.upgrade.Phase.Status() == "working" {
+		return model.Problemf(model.Conflict, "it has started already: `theseus system upgrade unstage` ends it after the step under way")
+	}
+	return model.Problemf(model.NotFound, "no start is scheduled; %s", statusHint)
+}
+
+// ready asks every member that takes part whether its prerequisites still hold.
+func (u *Upgrader) ready(ctx context.Context, p picture, exclude []string) error {
 	reasons := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
+		if slices.Contains(exclude, m.ID) {
+			return nil
+		}
 		var found []string
 		if err := u.Cluster.Call(ctx, m.ID, pathReady, readyQuestion{Size: p.upgrade.Archive.Size}, &found); err != nil {
 			return []string{unreachable(m, err)}

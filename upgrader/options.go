@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/upgrader/policy"
 )
 
 // runRequest is the body of a run. The fields that this version cannot do yet
@@ -16,6 +19,8 @@ import (
 type runRequest struct {
 	Deadline  *string  `json:"deadline"`
 	Probation *string  `json:"probation"`
+	At        string   `json:"at"`
+	Window    string   `json:"window"`
 	Exclude   []string `json:"exclude"`
 	OnFailure string   `json:"onFailure"`
 	Mode      string   `json:"mode"`
@@ -24,9 +29,19 @@ type runRequest struct {
 	Force     bool     `json:"force"`
 }
 
-// parseOptions reads the body of a run; an empty one asks for the defaults.
-func parseOptions(body []byte) (model.Options, error) {
-	o := model.Options{Deadline: DefaultDeadline, Probation: DefaultProbation}
+// order is what an operator asked for, before it is held against the cluster.
+type order struct {
+	options model.Options // but for Exclude
+	at      time.Time     // when to start; zero: at once
+	exclude []string      // names or ids; nil: nothing was said of it
+}
+
+// farthest is how far ahead a start may be scheduled.
+const farthest = 30 * 24 * time.Hour
+
+// parseOrder reads the body of a run; an empty one asks for the defaults.
+func parseOrder(body []byte, now time.Time) (order, error) {
+	o := order{options: model.Options{Deadline: DefaultDeadline, Probation: DefaultProbation}}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return o, nil
 	}
@@ -42,10 +57,85 @@ func parseOptions(body []byte) (model.Options, error) {
 	if err := r.unbuilt(); err != nil {
 		return o, err
 	}
-	if err := duration("deadline", r.Deadline, time.Second, &o.Deadline); err != nil {
+	if err := duration("deadline", r.Deadline, time.Second, &o.options.Deadline); err != nil {
 		return o, err
 	}
-	return o, duration("probation", r.Probation, 0, &o.Probation)
+	if err := duration("probation", r.Probation, 0, &o.options.Probation); err != nil {
+		return o, err
+	}
+	o.exclude = r.Exclude
+	return o, o.when(r, now)
+}
+
+// when reads from when on and in which window the run may go. A time that has
+// passed is now.
+func (o *order) when(r runRequest, now time.Time) error {
+	if r.Window != "" {
+		if _, err := policy.ParseWindow(r.Window); err != nil {
+			return model.Problemf(model.Malformed, "run option window: %v", err)
+		}
+		o.options.Window = r.Window
+	}
+	if r.At == "" {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, r.At)
+	switch {
+	case err != nil:
+		return model.Problemf(model.Malformed, "run option at: %v; write it as 2026-11-21T22:00:00Z or 2026-11-21T22:00:00+01:00", err)
+	case at.Sub(now) > farthest:
+		return model.Problemf(model.Refused, "run option at: %s is more than %d days ahead", r.At, farthest/(24*time.Hour))
+	case at.After(now):
+		o.at = at.UTC()
+	}
+	return nil
+}
+
+// excluded are the ids of the members that a run leaves out. Nothing said means
+// those that the run before left out, or the staging.
+func excluded(p picture, said []string) ([]string, error) {
+	var ids []string
+	if said == nil {
+		ids = slices.DeleteFunc(slices.Clone(p.upgrade.Options.Exclude), func(id string) bool { return p.members[id].ID == "" })
+	}
+	for _, text := range said {
+		m, known := p.named(text)
+		if !known {
+			return nil, model.Problemf(model.Refused, "run option exclude: there is no member %q; `theseus system ha peers` names all", text)
+		}
+		if !slices.Contains(ids, m.ID) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids, nil
+}
+
+// quorate says that enough voters take part in a run without the excluded ones.
+func quorate(p picture, voters, exclude []string) error {
+	left, quorum := 0, len(voters)/2+1
+	for _, id := range voters {
+		if !slices.Contains(exclude, id) {
+			left++
+		}
+	}
+	if len(exclude) == 0 || left >= quorum {
+		return nil
+	}
+	return model.Problemf(model.Refused, "run option exclude: without %s there are %d of %d voters left, and a quorum is %d: leave fewer out",
+		strings.Join(names(p, exclude), ", "), left, len(voters), quorum)
+}
+
+// named is the member of that id or name.
+func (p picture) named(text string) (model.Member, bool) {
+	if m, known := p.members[text]; known {
+		return m, true
+	}
+	for _, m := range p.members {
+		if m.Name == text {
+			return m, true
+		}
+	}
+	return model.Member{}, false
 }
 
 func duration(field string, text *string, least time.Duration, into *time.Duration) error {
@@ -71,7 +161,6 @@ func (r runRequest) unbuilt() error {
 			messages = append(messages, fmt.Sprintf("run option %s: not in this version; %s", option, instead))
 		}
 	}
-	refuse(len(r.Exclude) > 0, "exclude", "start the member, or remove it with `theseus system ha remove`")
 	refuse(r.OnFailure != "" && r.OnFailure != "halt", "onFailure: "+r.OnFailure, "a failed rollout halts (halt)")
 	refuse(r.Mode != "" && r.Mode != "complete", "mode: "+r.Mode, "there are no migrations to run in the background (complete)")
 	refuse(r.Hold, "hold", "completion follows verifying by itself")

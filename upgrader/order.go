@@ -6,19 +6,26 @@ import (
 	"github.com/theseusd/theseus/model"
 )
 
-// Who is next: members in the order of the plan, whoever leads last. A leader
-// never claims; when it alone waits it hands over to a member that is done.
+// Who is next: observers, then voters, each in the order of the plan, whoever
+// leads last. A leader never claims; when it alone waits it hands over to a
+// member that is done.
 
 func finished(p model.Progress) bool { return p.Step == model.Done || p.Step == model.Skipped }
 
 // waiting is the first member, other than the one who leads, that has yet to go.
 func (v sight) waiting() *model.Progress {
-	for i, p := range v.u.Members {
-		if p.Step == model.Waiting && p.ID != v.Me {
-			return &v.u.Members[i]
+	var voter *model.Progress
+	for i := range v.u.Members {
+		p := &v.u.Members[i]
+		switch {
+		case p.Step != model.Waiting || p.ID == v.Me:
+		case !slices.Contains(v.Voters, p.ID):
+			return p
+		case voter == nil:
+			voter = p
 		}
 	}
-	return nil
+	return voter
 }
 
 func (v sight) selfWaiting() bool {
@@ -26,7 +33,8 @@ func (v sight) selfWaiting() bool {
 	return p != nil && p.Step == model.Waiting
 }
 
-func (v sight) free() bool { return v.turn == nil && !v.u.Stop }
+// free: a member may go now.
+func (v sight) free() bool { return v.turn == nil && !v.u.Stop && v.Open }
 
 func otherWaits(v sight) bool { return v.free() && v.waiting() != nil }
 
@@ -49,7 +57,7 @@ func otherMayGo(v sight) bool { return otherWaits(v) && len(v.silent()) == 0 }
 func (v sight) silent() (ids []string) {
 	next := v.waiting()
 	for _, p := range v.u.Members {
-		if p.ID != v.Me && (next == nil || p.ID != next.ID) && !v.Answered[p.ID] {
+		if included(p) && p.ID != v.Me && (next == nil || p.ID != next.ID) && !v.Answered[p.ID] {
 			ids = append(ids, p.ID)
 		}
 	}

@@ -1,9 +1,11 @@
 package upgrader
 
 import (
+	"slices"
 	"time"
 
 	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/upgrader/policy"
 )
 
 // Attempts is how often a member tries to swap in one run: a good build that is
@@ -26,6 +28,7 @@ type Seen struct {
 	Tries   int   // hand-overs tried in this wait
 
 	Answered map[string]bool // who answered the last survey of this wait
+	Open     bool            // the window in which members may go
 }
 
 // Pong is a member's answer to a ping.
@@ -75,6 +78,9 @@ func (v sight) runsTarget(id string) bool {
 // target's either: a boot id is random, but the image is the truth.
 func same(v sight) bool { return v.turn.Claimed && v.turn.Boot == v.Boot && !v.runsTarget(v.Me) }
 
+// untried: a member that goes after the end had no part in the checking.
+func untried(v sight) bool { return !v.u.Stop && v.p.Checked != v.u.Runs }
+func unfit(v sight) bool   { return v.p.Checked == v.u.Runs && len(v.p.Findings) > 0 }
 func armed(v sight) bool   { return !v.u.Stop && v.Armed == v.turn.Attempt }
 func unarmed(v sight) bool { return !v.u.Stop && v.Armed != v.turn.Attempt }
 func elected(v sight) bool { return same(v) && v.Leading && len(v.Voters) > 1 }
@@ -111,7 +117,7 @@ func stoppedIdle(v sight) bool { return v.u.Stop && v.turn == nil }
 
 func unchecked(v sight) bool {
 	p := v.u.Member(v.Me)
-	return p != nil && p.Checked != v.u.Runs
+	return p != nil && included(*p) && p.Checked != v.u.Runs
 }
 
 func found(v sight) bool {
@@ -132,7 +138,7 @@ func allDone(v sight) bool { return v.turn == nil && v.all(finished) }
 
 func unverified(v sight) bool {
 	p := v.u.Member(v.Me)
-	return p != nil && !p.Verified && v.runsTarget(v.Me)
+	return p != nil && included(*p) && !p.Verified && v.runsTarget(v.Me)
 }
 
 func allVerified(v sight) bool {
@@ -151,20 +157,31 @@ func completable(v sight) bool {
 	return true
 }
 
+// behind: this member was left out, joined since or did not come back the last
+// time, and the others are through.
+// One of another build of the same version is not behind: somebody put it there.
+func behind(v sight) bool {
+	p, me := v.u.Member(v.Me), v.Members[v.Me]
+	out := p == nil || p.Step == model.Excluded || p.Step == model.Broken && p.Boot != v.Boot && p.Attempt-p.Before < Attempts
+	return out && !v.runsTarget(v.Me) && policy.Older(me.Version, v.u.Archive.Version)
+}
+
+// included says whether a member takes part: all do whom the operator did not
+// leave out.
+func included(p model.Progress) bool { return p.Step != model.Excluded }
+
+// all says whether there is somebody who takes part, and it fits all who do.
 func (v sight) all(fits func(model.Progress) bool) bool {
+	some := false
 	for _, p := range v.u.Members {
-		if !fits(p) {
+		if included(p) && !fits(p) {
 			return false
 		}
+		some = some || included(p)
 	}
-	return len(v.u.Members) > 0
+	return some
 }
 
 func (v sight) any(fits func(model.Progress) bool) bool {
-	for _, p := range v.u.Members {
-		if fits(p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.u.Members, fits)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type world struct {
 	boots   int
 	members map[string]*simulated
 	ids     []string
+	voters  []string
+	left    []string // out of the run, by the operator
 	leader  string
 	waited  time.Duration
 }
@@ -51,7 +54,7 @@ func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
 		}
 		defer s.Close()
 		w := &world{t: rt, store: s, members: map[string]*simulated{}}
-		w.begin(rapid.IntRange(1, 7).Draw(rt, "members"))
+		w.begin(rapid.IntRange(1, 7).Draw(rt, "members"), rapid.IntRange(0, 2).Draw(rt, "observers"), rapid.IntRange(0, 1).Draw(rt, "left out"))
 		kills := rapid.IntRange(0, Attempts-1).Draw(rt, "kills")
 		for range 4000 {
 			if w.upgrade().Phase == model.Finished && w.upgrade().Completed {
@@ -72,9 +75,10 @@ func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
 	})
 }
 
-func (w *world) begin(n int) {
+// begin has n voters and observers besides, and leaves the last so many out.
+func (w *world) begin(voters, observers, left int) {
 	w.apply(store.OpClusterInit, store.ClusterInit{Cluster: model.Cluster{ID: "c", Version: "1.0.0"}, Admin: model.User{Name: "admin"}})
-	for i := range n {
+	for i := range voters + observers {
 		m := &simulated{id: fmt.Sprintf("n%d", i+1), up: true, image: oldImage}
 		w.boots++
 		m.boot = fmt.Sprint("boot", w.boots)
@@ -82,13 +86,19 @@ func (w *world) begin(n int) {
 		w.ids = append(w.ids, m.id)
 		w.report(m)
 	}
-	w.leader = rapid.SampledFrom(w.ids).Draw(w.t, "leader")
+	w.voters = w.ids[:voters]
+	w.leader = rapid.SampledFrom(w.voters).Draw(w.t, "leader")
+	for _, id := range w.ids[max(1, len(w.ids)-left):] {
+		if observer := !slices.Contains(w.voters, id); id != w.leader && (observer || voters > 2) { // the rest must be a quorum
+			w.left = append(w.left, id)
+		}
+	}
 	u := rollout()
 	u.ID, u.Phase, u.Runs = fmt.Sprint("u", w.boots), model.Staged, 0
 	staging := model.Staging{ID: u.ID, Archive: u.Archive}
 	w.apply(store.OpStageAnnounce, store.StageAnnounce{Staging: staging})
 	w.apply(store.OpStageCommit, store.StageCommit{ID: u.ID, Upgrade: *u})
-	w.apply(store.OpUpgradeStart, store.UpgradeStart{ID: u.ID, Options: u.Options, Members: plan(w.look(), nil)})
+	w.apply(store.OpUpgradeStart, store.UpgradeStart{ID: u.ID, Options: u.Options, Members: plan(w.look(), nil, w.left)})
 }
 
 func (w *world) look() picture {
@@ -119,12 +129,12 @@ func (w *world) report(m *simulated) {
 // quorum: nothing is written without one.
 func (w *world) quorum() bool {
 	up := 0
-	for _, m := range w.members {
-		if m.up {
+	for _, id := range w.voters {
+		if w.members[id].up {
 			up++
 		}
 	}
-	return up > len(w.members)/2
+	return up > len(w.voters)/2
 }
 
 func (w *world) kill(id string) { w.members[id].up = false }
@@ -140,6 +150,9 @@ func (w *world) move(id string) {
 		return
 	}
 	if w.leader == "" || !w.members[w.leader].up {
+		if !slices.Contains(w.voters, id) {
+			return
+		}
 		w.leader, w.waited = id, 0
 	}
 	p := w.look()
@@ -163,7 +176,7 @@ func (w *world) move(id string) {
 }
 
 func (w *world) seen(m *simulated, p picture) Seen {
-	s := Seen{Me: m.id, Boot: m.boot, Leading: w.leader == m.id, Voters: w.ids, Members: p.members,
+	s := Seen{Me: m.id, Boot: m.boot, Leading: w.leader == m.id, Voters: w.voters, Members: p.members, Open: true,
 		Gate: p.cluster.Version, Verdict: m.verdict, Armed: m.armed, Pong: m.pong, Answered: m.heard}
 	if t := turnOf(p.upgrade); s.Leading && t != nil && t.Step == model.Probation {
 		s.Waited = w.waited
@@ -209,7 +222,7 @@ func (w *world) start(m *simulated) {
 	if m.planted {
 		m.image = newImage
 	}
-	if w.leader == m.id && len(w.ids) > 1 {
+	if w.leader == m.id && len(w.voters) > 1 {
 		w.leader = ""
 	}
 }
@@ -219,15 +232,18 @@ func (w *world) checkOnlyOneIsOut(m *simulated) {
 	if up.Turn == nil || up.Turn.Member != m.id || !up.Turn.Claimed {
 		w.t.Fatalf("%s leaves without holding the turn: %+v", m.id, up.Turn)
 	}
-	if w.leader == m.id && len(w.ids) > 1 {
+	if w.leader == m.id && len(w.voters) > 1 {
 		w.t.Fatalf("%s leaves while it leads", m.id)
 	}
 }
 
 // checkGrant: a turn is given only when all who are not to go have answered.
 func (w *world) checkGrant(m *simulated, to string) {
+	if to == m.id && len(w.voters) == 1 {
+		return // observers are no help to the only voter
+	}
 	for id := range w.members {
-		if id != m.id && id != to && !m.heard[id] {
+		if id != m.id && id != to && !m.heard[id] && w.upgrade().Member(id).Step != model.Excluded {
 			w.t.Fatalf("%s gives %s the turn, and %s has not answered", m.id, to, id)
 		}
 	}

@@ -2,7 +2,6 @@ package upgrader
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,16 +20,19 @@ func (u *Upgrader) stage(ctx context.Context, p picture) (bool, error) {
 	if s == nil {
 		return false, nil
 	}
-	if _, answered := s.Answers[u.Self.ID]; !answered {
+	if !s.Awaits(u.Self.ID) && !u.Cluster.Leading() {
+		return false, nil
+	}
+	if _, answered := s.Answers[u.Self.ID]; !answered && s.Awaits(u.Self.ID) {
 		return true, u.vote(ctx, store.OpStageAnswer, s, u.room(s.Archive.Size))
 	}
-	if _, attested := s.Attests[u.Self.ID]; s.Sealed && !attested {
+	if _, attested := s.Attests[u.Self.ID]; s.Sealed && !attested && s.Awaits(u.Self.ID) {
 		return true, u.vote(ctx, store.OpStageAttest, s, u.attest(ctx, s.Archive))
 	}
 	if !u.Cluster.Leading() {
 		return false, nil
 	}
-	if willing(s.Attests, p.members) {
+	if willing(s, p.members) {
 		return true, u.commit(ctx, p)
 	}
 	return u.lease(ctx, s)
@@ -43,15 +45,21 @@ func (u *Upgrader) vote(ctx context.Context, op store.Op, s *model.Staging, reas
 	})
 }
 
-// willing says whether every member, as the data directory it is now, said yes.
-func willing(votes map[string]model.Vote, members map[string]model.Member) bool {
+// willing says whether every member that is waited for, as the data directory it
+// is now, attested its copy.
+func willing(s *model.Staging, members map[string]model.Member) bool {
+	some := false
 	for id, m := range members {
-		v, voted := votes[id]
+		if !s.Awaits(id) {
+			continue
+		}
+		v, voted := s.Attests[id]
 		if !voted || len(v.Reasons) > 0 || v.Incarnation != m.Incarnation {
 			return false
 		}
+		some = true
 	}
-	return len(members) > 0
+	return some
 }
 
 // refusals are the reasons of all who said no, by the name of the member.
@@ -66,11 +74,11 @@ func refusals(votes map[string]model.Vote, members map[string]model.Member) []st
 	return all
 }
 
-// silent names the members that have not voted.
-func silent(votes map[string]model.Vote, members map[string]model.Member) []string {
+// silent names the members that are waited for and have not voted.
+func silent(s *model.Staging, votes map[string]model.Vote, members map[string]model.Member) []string {
 	var names []string
 	for id, m := range members {
-		if _, voted := votes[id]; !voted {
+		if _, voted := votes[id]; !voted && s.Awaits(id) {
 			names = append(names, m.Name)
 		}
 	}
@@ -91,28 +99,31 @@ func (u *Upgrader) lease(ctx context.Context, s *model.Staging) (bool, error) {
 // commit makes the staged upgrade of a staging that every member attested.
 func (u *Upgrader) commit(ctx context.Context, p picture) error {
 	s := p.staging
+	now := stamp()
+	note := fmt.Sprintf("%s staged %s (sha256:%s) by %s: %d members attested their own copies",
+		now, s.Archive.Version, s.Archive.Digest, s.Uploader, len(s.Attests))
+	if len(s.Exclude) > 0 {
+		note += "; left out: " + strings.Join(names(p, s.Exclude), ", ")
+	}
 	staged := model.Upgrade{
 		ID: s.ID, Archive: s.Archive, From: p.cluster.Version, Phase: model.Staged, By: s.Uploader,
-		Members: plan(p, nil), Since: stamp(),
-		Transcript: []string{fmt.Sprintf("%s staged %s (sha256:%s) by %s: %d members attested their own copies",
-			stamp(), s.Archive.Version, s.Archive.Digest, s.Uploader, len(p.members))},
+		Options: model.Options{Exclude: s.Exclude}, Members: plan(p, nil, s.Exclude), Since: now, Staged: now,
+		Transcript: []string{note},
 	}
 	return u.propose(ctx, store.OpStageCommit, store.StageCommit{ID: s.ID, Upgrade: staged})
 }
 
 // plan lists the members in the order of their names. What went before in the
 // same upgrade stays: who is done is not started again, attempts count on.
-func plan(p picture, before *model.Upgrade) []model.Progress {
+func plan(p picture, before *model.Upgrade, exclude []string) []model.Progress {
 	var all []model.Progress
 	for id, m := range p.members {
 		row := model.Progress{ID: id, Step: model.Waiting, Since: stamp(), From: m.Version, Image: m.Image}
+		if slices.Contains(exclude, id) {
+			row.Step, row.Reason = model.Excluded, "left out by the operator"
+		}
 		if before != nil {
-			if old := before.Member(id); old != nil {
-				row.From, row.Image, row.Attempt, row.Before = old.From, old.Image, old.Attempt, old.Attempt
-				if finished(*old) && m.Image == before.Archive.Images[m.Platform] {
-					row.Step, row.Since, row.Boot = old.Step, old.Since, old.Boot
-				}
-			}
+			goOn(&row, before, m)
 		}
 		all = append(all, row)
 	}
@@ -122,93 +133,27 @@ func plan(p picture, before *model.Upgrade) []model.Progress {
 	return all
 }
 
+// goOn keeps in row what came of the member in the run before.
+func goOn(row *model.Progress, before *model.Upgrade, m model.Member) {
+	old := before.Member(row.ID)
+	if old == nil {
+		return
+	}
+	row.From, row.Image, row.Attempt, row.Before = old.From, old.Image, old.Attempt, old.Attempt
+	if finished(*old) && m.Image == before.Archive.Images[m.Platform] {
+		row.Step, row.Since, row.Boot, row.Reason = old.Step, old.Since, old.Boot, old.Reason
+		row.Claimed, row.Settled = old.Claimed, old.Settled
+	}
+}
+
+// names are those of the members with these ids, sorted.
+func names(p picture, ids []string) []string {
+	var all []string
+	for _, id := range ids {
+		all = append(all, p.members[id].Name)
+	}
+	slices.Sort(all)
+	return all
+}
+
 func stamp() string { return time.Now().UTC().Format(time.RFC3339Nano) }
-
-// tidy brings what lies on this member's disk in line with the record: an
-// attempt that is over is closed, archives and binaries that the record does
-// not speak of go, the log is compacted once the chunks are where they belong.
-func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
-	if err := u.disarm(p.upgrade); err != nil {
-		return false, err
-	}
-	if err := u.sweep(p); err != nil {
-		return false, err
-	}
-	if p.upgrade != nil && u.compacted != p.upgrade.ID {
-		err := u.Cluster.Compact(ctx, trailing)
-		if err == nil {
-			u.compacted = p.upgrade.ID
-		}
-		return true, err
-	}
-	return u.dropArchives(ctx, p)
-}
-
-// sweep removes what lies beside the binary and is of no upgrade on record, once
-// for each upgrade and staging: between two of them nothing new appears there.
-func (u *Upgrader) sweep(p picture) error {
-	var keep []string
-	now := "swept"
-	if p.upgrade != nil {
-		now += " " + p.upgrade.ID
-		keep = append(keep, u.Own.Previous(), u.Own.Next(p.upgrade.Archive.Images[u.Self.Platform]))
-	}
-	if p.staging != nil {
-		now += " " + p.staging.ID
-		keep = append(keep, u.Own.Next(p.staging.Archive.Images[u.Self.Platform]))
-	}
-	if u.swept == now {
-		return nil
-	}
-	if err := u.Own.Sweep(keep...); err != nil {
-		return err
-	}
-	u.swept = now
-	return nil
-}
-
-// trailing is how many entries stay in the log for members that are a little behind.
-const trailing = 64
-
-func (u *Upgrader) dropArchives(ctx context.Context, p picture) (bool, error) {
-	present, err := u.Store.Archives()
-	if err != nil {
-		return false, err
-	}
-	for _, digest := range present {
-		if u.wanted(p, digest) {
-			continue
-		}
-		err := u.Store.DropArchive(digest)
-		if errors.Is(err, store.ErrStubbed) {
-			return true, u.Cluster.Compact(ctx, 0)
-		}
-		if err != nil {
-			return false, err
-		}
-		u.Log.Info("dropped an archive", "digest", digest)
-	}
-	return false, nil
-}
-
-func (u *Upgrader) wanted(p picture, digest string) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.held[digest] ||
-		p.staging != nil && p.staging.Archive.Digest == digest ||
-		p.upgrade != nil && p.upgrade.Archive.Digest == digest
-}
-
-// disarm closes the attempt record when the turn that it was made for is over,
-// and ends the lame duck of a turn that was given back.
-func (u *Upgrader) disarm(up *model.Upgrade) error {
-	a, open, err := u.Own.Attempt()
-	if err != nil || !open {
-		return err
-	}
-	if up != nil && up.ID == a.Upgrade && up.Turn != nil && up.Turn.Member == u.Self.ID && up.Turn.Attempt == a.Number {
-		return nil
-	}
-	u.Process.Recover()
-	return u.Own.Close()
-}

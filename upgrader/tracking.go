@@ -2,7 +2,9 @@ package upgrader
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/theseusd/theseus/model"
 )
@@ -72,6 +74,12 @@ func profile(p picture) model.Profile {
 	if w := waitingFor(p); w != nil {
 		params["waiting-for"] = w
 	}
+	if up.Options.Window != "" {
+		params["window"] = up.Options.Window
+	}
+	if up.Schedule != nil {
+		params["scheduled"] = up.Schedule
+	}
 	prof := model.Profile{Name: model.TrackingProfile, ReadOnly: true,
 		Description: "The state of the system upgrade", Params: params}
 	prof.Fill()
@@ -113,21 +121,6 @@ func percent(up *model.Upgrade) int {
 		}
 	}
 	return 90 * through / max(1, len(up.Members))
-}
-
-// issues are what is out of the ordinary: findings, and members off the plan.
-func issues(p picture) []string {
-	all := []string{}
-	for _, row := range p.upgrade.Members {
-		name := p.members[row.ID].Name
-		for _, f := range row.Findings {
-			all = append(all, name+": "+f)
-		}
-		if row.Step == model.Broken || row.Step == model.Reverted {
-			all = append(all, name+": "+row.Reason)
-		}
-	}
-	return all
 }
 
 // working is the member that is out or about to go, and where it stands.
@@ -174,7 +167,12 @@ func waitingFor(p picture) *WaitingFor {
 		if up.Completed {
 			return nil
 		}
-		w.What, w.Choices = "completion: every member on "+up.Archive.Version, []string{"wait"}
+		w.What, w.Choices = "completion: "+behindText(p)+" on "+up.Archive.Version, []string{"start what is down: it follows by itself",
+			"theseus system ha remove NAME", "theseus system upgrade complete --without NAME: the way back closes, it follows when it is back"}
+	}
+	if up.Schedule != nil {
+		w.What = scheduleText(up.Schedule, time.Now())
+		w.Choices = []string{"wait", "theseus system upgrade cancel: it stays as it is", "theseus system upgrade unstage"}
 	}
 	if up.Stop {
 		w.What = "the step under way to end, then all is cleared (stop was asked); now: " + w.What
@@ -182,8 +180,23 @@ func waitingFor(p picture) *WaitingFor {
 	return w
 }
 
+// behindText names the members that do not run the target.
+func behindText(p picture) string {
+	var all []string
+	for _, m := range p.members {
+		if m.Image != p.upgrade.Archive.Images[m.Platform] {
+			all = append(all, m.Name)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
 func rollingFor(p picture) string {
 	row := turnOf(p.upgrade)
+	if w := p.upgrade.Options.Window; row == nil && w != "" {
+		return windowText(w, time.Now()) + ", then every other member to be up"
+	}
 	if row == nil {
 		return "every other member to be up before the next one goes, or leadership to move to one that is done"
 	}

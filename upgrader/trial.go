@@ -2,6 +2,7 @@ package upgrader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,9 +107,13 @@ func copyDigest(path string) (digest string, err error) {
 	return digest, err
 }
 
-// extract unpacks this member's new binary beside the old one.
+// extract unpacks this member's new binary beside the old one. When the archive
+// was cleared away meanwhile, a peer's own executable does as well.
 func (u *Upgrader) extract(ctx context.Context, a model.Archive) (string, error) {
 	pkg, err := u.pkg(a)
+	if errors.Is(err, store.ErrNotFound) {
+		return u.fetch(ctx, a.Images[u.Self.Platform])
+	}
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/staging"
@@ -83,6 +84,8 @@ type Upgrader struct {
 	compacted string // the upgrade whose chunks were compacted away
 	swept     string // for which records the directory of the binary was swept
 	leaseOf   clock
+	tried     time.Time // when a scheduled start was tried last
+	proven    bool      // what vouches for the running image is kept
 
 	mu       sync.Mutex
 	held     map[string]bool // archives that an upload here is about to announce
@@ -94,5 +97,10 @@ func New(c Config) *Upgrader {
 	u := &Upgrader{Config: c, held: map[string]bool{}}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
+	c.Cluster.Handle(pathRelease, u.answerRelease)
+	c.Cluster.HandleStream(pathBinary, u.answerBinary)
+	c.Cluster.Handle(pathLate, u.answerLate)
+	c.Cluster.Handle(pathPartial, u.answerPartial)
+	c.Cluster.HandleStream(pathPart, u.answerPart)
 	return u
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,37 +21,100 @@ const (
 	renewEvery     = leaseLimit / 6
 )
 
+// Upload is an archive, or a part of one, that came in on this member.
+type Upload struct {
+	Body    io.Reader
+	By      string
+	Digest  string   // SHA-256 of the whole archive in lower-case hex, as the client says; "": it can't be resumed
+	Total   int64    // bytes of the whole archive; 0: not known
+	Part    *Part    // nil: the body is the whole archive
+	Exclude []string // members not to wait for, by name or id
+}
+
+// Part is which bytes of an archive a body holds: from From to before Until. A
+// From of NoBytes is a body of none, for an upload whose bytes are all here.
+type Part struct{ From, Until int64 }
+
+// NoBytes is the From of a part without bytes.
+const NoBytes = -1
+
+// Outcome says what an upload came to.
+type Outcome int
+
+const (
+	AlreadyStaged Outcome = iota // the same archive was there
+	NewlyStaged                  // every member has attested its own copy
+	PartTaken                    // more parts are to come
+)
+
 // Stage takes an upload that came in on this member: it spools it, verifies it
 // before the cluster sees a byte, and brings it onto every member. It returns
-// when every member has attested its own copy; created is false when the same
-// archive was there already. Once the body is read it goes on without the
+// when every member has attested its own copy, or, of a part that is not the
+// last, when it is on disk. Once the whole is read it goes on without the
 // client: the same archive, sent again, attaches to it.
-func (u *Upgrader) Stage(ctx context.Context, body io.Reader, by string) (info model.BlobInfo, created bool, err error) {
+func (u *Upgrader) Stage(ctx context.Context, in Upload) (model.BlobInfo, Outcome, error) {
+	exclude, err := u.leaveOut(in.Exclude)
+	if err != nil {
+		return model.BlobInfo{}, 0, err
+	}
+	if in.Digest != "" {
+		return u.stageNamed(ctx, in, exclude)
+	}
 	spool, err := u.Store.Spool()
 	if err != nil {
-		return info, false, fmt.Errorf("stage: %w", err)
+		return model.BlobInfo{}, 0, fmt.Errorf("stage: %w", err)
 	}
 	defer spool.Drop()
-	digest, size, err := u.receive(spool, body)
-	if err != nil {
-		return info, false, err
+	if err := u.receive(spool, in.Body); err != nil {
+		return model.BlobInfo{}, 0, err
 	}
+	digest, size, err := spool.Finish()
+	if err != nil {
+		return model.BlobInfo{}, 0, err
+	}
+	return u.spread(ctx, spool, model.Archive{Digest: digest, Size: size}, in.By, exclude)
+}
+
+// spread verifies what is in a spool and brings it onto every member.
+func (u *Upgrader) spread(ctx context.Context, spool *store.Spool, a model.Archive, by string, exclude []string) (model.BlobInfo, Outcome, error) {
 	ctx = context.WithoutCancel(ctx)
-	info = model.BlobInfo{Path: "sha256:" + digest, Size: size}
-	if there, err := u.attach(ctx, digest); there || err != nil {
-		return info, false, err
+	info := model.BlobInfo{Path: "sha256:" + a.Digest, Size: a.Size}
+	if there, err := u.attach(ctx, a.Digest); there || err != nil {
+		return info, AlreadyStaged, err
 	}
-	a, err := u.admit(ctx, spool, model.Archive{Digest: digest, Size: size})
+	a, err := u.admit(ctx, spool, a, exclude)
 	if err != nil {
-		return info, false, err
+		return info, 0, err
 	}
 	u.Log.Info("verified an upload", "digest", a.Digest, "size", a.Size)
 	u.hold(a.Digest, true)
 	defer u.hold(a.Digest, false)
 	if err := spool.Keep(); err != nil {
-		return info, false, fmt.Errorf("stage: keep the upload: %w", err)
+		return info, 0, fmt.Errorf("stage: keep the upload: %w", err)
 	}
-	return info, true, u.distribute(ctx, a, by)
+	return info, NewlyStaged, u.distribute(ctx, a, by, exclude)
+}
+
+// leaveOut finds the ids of the members that the operator does not wait for.
+func (u *Upgrader) leaveOut(named []string) (ids []string, err error) {
+	if len(named) == 0 {
+		return nil, nil
+	}
+	p, err := u.look()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range named {
+		m, known := p.named(name)
+		if !known {
+			return nil, model.Problemf(model.Refused, "exclude: there is no member %q; `theseus system ha peers` names all", name)
+		}
+		ids = append(ids, m.ID)
+	}
+	if len(without(p.members, ids)) == 0 {
+		return nil, model.Problemf(model.Refused, "exclude: nobody would be left to upgrade")
+	}
+	return ids, nil
 }
 
 func (u *Upgrader) hold(digest string, on bool) {
@@ -65,20 +127,30 @@ func (u *Upgrader) hold(digest string, on bool) {
 	}
 }
 
-// receive spools the body; one byte over the limit and it is refused.
-func (u *Upgrader) receive(spool *store.Spool, body io.Reader) (digest string, size int64, err error) {
+// receive spools a body that holds a whole archive; one byte over the limit and
+// it is refused.
+func (u *Upgrader) receive(spool *store.Spool, body io.Reader) error {
 	n, err := io.Copy(spool, io.LimitReader(body, u.Limits.Size+1))
-	var p *model.Problem
-	if errors.As(err, &p) {
-		return "", 0, p
-	}
 	if err != nil {
-		return "", 0, model.Problemf(model.Malformed, "receive the archive: it ended after %d bytes: %v", n, err)
+		return cut(n, err)
 	}
 	if n > u.Limits.Size {
-		return "", 0, model.Problemf(model.TooLarge, "the archive is larger than %d bytes, the limit", u.Limits.Size)
+		return tooLarge(u.Limits.Size)
 	}
-	return spool.Finish()
+	return nil
+}
+
+func tooLarge(limit int64) error {
+	return model.Problemf(model.TooLarge, "the archive is larger than %d bytes, the limit", limit)
+}
+
+// cut puts in words that a body ended too soon, unless whoever cut it did.
+func cut(n int64, err error) error {
+	var p *model.Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return model.Problemf(model.Malformed, "receive the archive: it ended after %d bytes: %v", n, err)
 }
 
 // attach finds out whether this archive is staged or on its way already, and in
@@ -110,11 +182,11 @@ func (u *Upgrader) attach(ctx context.Context, digest string) (there bool, err e
 
 // distribute announces, sends, seals and waits; a staging that comes to nothing
 // is dropped on every member.
-func (u *Upgrader) distribute(ctx context.Context, a model.Archive, by string) error {
+func (u *Upgrader) distribute(ctx context.Context, a model.Archive, by string, exclude []string) error {
 	ctx, cancel := context.WithTimeout(ctx, stageLimit(a.Size))
 	defer cancel()
 	cmd := store.New(store.OpStageAnnounce, nil)
-	s := model.Staging{ID: cmd.ID, Archive: a, Receiver: u.Self.ID, Uploader: by, Started: stamp()}
+	s := model.Staging{ID: cmd.ID, Archive: a, Receiver: u.Self.ID, Uploader: by, Started: stamp(), Exclude: exclude}
 	if err := u.propose(ctx, store.OpStageAnnounce, store.StageAnnounce{Staging: s}); err != nil {
 		if errors.Is(err, store.ErrConflict) {
 			return model.Problemf(model.Conflict, "another upload was faster: see `theseus system upgrade status`")
@@ -202,69 +274,4 @@ func (u *Upgrader) drop(ctx context.Context, id string) {
 	if err != nil && !errors.Is(err, store.ErrConflict) {
 		u.Log.Warn("drop a staging; its lease will", "error", err)
 	}
-}
-
-// awaitVotes waits until every member voted yes; the first no ends it, once all
-// who can have voted, with every reason.
-func (u *Upgrader) awaitVotes(ctx context.Context, id string, limit time.Duration, what string, of func(*model.Staging) map[string]model.Vote) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for {
-		changed := u.Store.Changed()
-		p, err := u.look()
-		if err != nil {
-			return err
-		}
-		if p.staging == nil || p.staging.ID != id {
-			return u.outcome(p, id)
-		}
-		votes := of(p.staging)
-		late := silent(votes, p.members)
-		if len(late) == 0 {
-			return verdict(refusals(votes, p.members))
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			reasons := refusals(votes, p.members)
-			for _, name := range late {
-				reasons = append(reasons, fmt.Sprintf("%s: did not %s within %s: is it up? start it, or remove it with `theseus system ha remove %s`", name, what, limit, name))
-			}
-			return verdict(reasons)
-		}
-	}
-}
-
-func verdict(reasons []string) error {
-	if len(reasons) == 0 {
-		return nil
-	}
-	return &model.Problem{Kind: model.Refused, Messages: reasons}
-}
-
-// await waits until the staging is over and answers what became of it.
-func (u *Upgrader) await(ctx context.Context, id string) error {
-	for {
-		changed := u.Store.Changed()
-		p, err := u.look()
-		if err != nil {
-			return err
-		}
-		if p.staging == nil || p.staging.ID != id {
-			return u.outcome(p, id)
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return model.Problemf(model.Unavailable, "the archive was not staged in time; still waiting for: %s",
-				strings.Join(silent(p.staging.Attests, p.members), ", "))
-		}
-	}
-}
-
-func (u *Upgrader) outcome(p picture, id string) error {
-	if p.upgrade != nil && p.upgrade.ID == id {
-		return nil
-	}
-	return model.Problemf(model.Conflict, "the staging was dropped: its uploader was refused, or it was cleared away")
 }

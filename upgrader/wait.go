@@ -42,15 +42,18 @@ func turnOf(u *model.Upgrade) *model.Progress {
 
 // waitKey names the present wait. Its clock starts anew when the name changes:
 // a turn is one wait from its grant until the member is back, probation another.
-func waitKey(u *model.Upgrade) string {
+// Waiting for a window to open is none that runs out.
+func waitKey(u *model.Upgrade, open bool) string {
 	p := turnOf(u)
 	switch {
-	case u.Phase == model.Rolling && p == nil:
-		return "rolling"
-	case u.Phase == model.Rolling && p.Step == model.Probation:
+	case p != nil && p.Step == model.Probation:
 		return fmt.Sprintf("probation of %s, attempt %d, process %s", p.ID, p.Attempt, p.Boot)
-	case u.Phase == model.Rolling:
+	case p != nil:
 		return fmt.Sprintf("turn of %s, attempt %d", p.ID, p.Attempt)
+	case u.Phase == model.Rolling && !open:
+		return "rolling, its window closed"
+	case u.Phase == model.Rolling:
+		return "rolling"
 	}
 	return fmt.Sprintf("%s, run %d", u.Phase, u.Runs)
 }

@@ -37,7 +37,7 @@ func TestAnotherWaitBeginsAnew(t *testing.T) {
 }
 
 func TestATurnIsOneWaitUntilTheMemberIsBack(t *testing.T) {
-	key := func(step model.Step) string { return waitKey(turn(rollout(), "n2", step)) }
+	key := func(step model.Step) string { return waitKey(turn(rollout(), "n2", step), true) }
 	if key(model.Waiting) != key(model.Leaving) || key(model.Claimed) != key(model.Draining) {
 		t.Error("the clock of a turn starts anew within it")
 	}
@@ -46,7 +46,16 @@ func TestATurnIsOneWaitUntilTheMemberIsBack(t *testing.T) {
 	}
 	again := turn(rollout(), "n2", model.Leaving)
 	again.Member("n2").Attempt = 2
-	if waitKey(again) == key(model.Leaving) {
+	if waitKey(again, true) == key(model.Leaving) {
 		t.Error("the next attempt has no clock of its own")
+	}
+}
+
+func TestAClosedWindowIsAWaitOfItsOwnAndATurnIsNot(t *testing.T) {
+	if waitKey(rollout(), true) == waitKey(rollout(), false) {
+		t.Error("the clock of the rollout runs on while its window is closed")
+	}
+	if u := turn(rollout(), "n2", model.Leaving); waitKey(u, true) != waitKey(u, false) {
+		t.Error("the clock of a turn starts anew when the window closes")
 	}
 }

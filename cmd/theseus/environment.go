@@ -4,22 +4,31 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/theseusd/theseus/client"
 )
 
 const environmentHelp = `Environment (the names of Digital Rebar, RS_..., are read after these):
-  THESEUS_ENDPOINT  URL of any member (default ` + defaultEndpoint + `)
+  THESEUS_ENDPOINT  URL of any member (default ` + defaultEndpoint + `); of several,
+                    with blanks or commas between, the next is asked when one is gone
   THESEUS_KEY       user:password
   THESEUS_TOKEN     a token, instead of the key
   THESEUS_CA_CERT   file with the CA certificate of the cluster
+  THESEUS_CATALOG   directory or address of the catalog that catalog: and item ask
+  THESEUS_TRUSTED_KEY, THESEUS_ALLOW_UNSIGNED
+                    whose signature is taken of it, as --trusted-key (with commas
+                    between several) and --allow-unsigned say
 `
 
 const defaultEndpoint = "https://127.0.0.1:8092"
 
 // connect makes the client that flags and environment ask for.
 func (a *app) connect() (*client.Client, error) {
-	conf := client.Config{Endpoint: a.endpoint(), Insecure: a.flags.insecure, Patience: a.patience}
+	conf := client.Config{Insecure: a.flags.insecure, Patience: a.patience}
+	if all := strings.FieldsFunc(a.endpoint(), func(r rune) bool { return r == ',' || unicode.IsSpace(r) }); len(all) > 0 {
+		conf.Endpoint, conf.Others = all[0], all[1:]
+	}
 	if err := a.login(&conf); err != nil {
 		return nil, err
 	}
@@ -34,7 +43,7 @@ func (a *app) connect() (*client.Client, error) {
 }
 
 func (a *app) endpoint() string {
-	return first(a.flags.endpoint, a.env("THESEUS_ENDPOINT"), a.env("RS_ENDPOINT"), defaultEndpoint)
+	return first(a.flags.endpoint, a.env("THESEUS_ENDPOINT"), a.env("RS_ENDPOINT"), a.env("RS_ENDPOINTS"), defaultEndpoint)
 }
 
 // login prefers our own names to Digital Rebar's, and a token to a key.

@@ -26,7 +26,7 @@ func (a *app) follow(c *cobra.Command, api *client.Client) error {
 	}.Run(c.Context())
 	s.clear()
 	if err != nil {
-		return followEnd(err)
+		return unlessWaited(c.Context(), followEnd(err), "the upgrade goes on; see it with theseus system upgrade status --follow")
 	}
 	if lines != a.stdout {
 		err = a.show(c, last.Raw, upgradeTable)

@@ -77,7 +77,7 @@ func keygenCommand(a *app) *cobra.Command {
 
 func buildCommand(a *app) *cobra.Command {
 	var key keyFlags
-	var version, out, manifest string
+	var version, out, manifest, format string
 	var bins []string
 	c := leaf("build --version X --bin OS/ARCH=DIR -o FILE", "Build an upgrade archive of programs", 0, 0, func(c *cobra.Command, _ []string) error {
 		r, err := recipe(c, version, bins, manifest)
@@ -86,6 +86,9 @@ func buildCommand(a *app) *cobra.Command {
 		}
 		if out == "" {
 			return usage(c, errors.New("-o FILE is missing"))
+		}
+		if r.Format, err = formatFor(c, format, out); err != nil {
+			return err
 		}
 		if r.Key, err = key.load(); err != nil {
 			return err
@@ -96,8 +99,21 @@ func buildCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&version, "version", "", "version of the programs")
 	c.Flags().StringArrayVar(&bins, "bin", nil, "directory with theseusd and theseus for a platform, as linux/amd64=DIR (repeatable)")
 	c.Flags().StringVar(&manifest, "manifest", "", "file with further fields of the manifest")
+	c.Flags().StringVar(&format, "format", "", "zip or tar.gz (default: tar.gz if FILE ends in .tar.gz or .tgz, else zip)")
 	c.Flags().StringVarP(&out, "output", "o", "", "file to write")
 	return c
+}
+
+// formatFor is the format that was asked for, or else the one that fits out.
+func formatFor(c *cobra.Command, asked, out string) (staging.Format, error) {
+	if asked == "" {
+		return staging.FormatFor(out), nil
+	}
+	f, err := staging.ParseFormat(asked)
+	if err != nil {
+		return "", usage(c, fmt.Errorf("--format: %w", err))
+	}
+	return f, nil
 }
 
 // recipe is what the flags of build say.

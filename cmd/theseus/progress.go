@@ -18,6 +18,7 @@ type progress struct {
 	mu    sync.Mutex // the connection may read on after the answer has come
 	sent  int64
 	shown int64
+	whole bool // all of it is out
 	ended bool
 }
 
@@ -25,18 +26,48 @@ func (p *progress) Read(b []byte) (int, error) {
 	n, err := p.from.Read(b)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
-		return n, err
+	p.reached(p.sent + int64(n))
+	if err == io.EOF {
+		p.all()
 	}
-	p.sent += int64(n)
-	if step := p.step(); step > p.shown {
+	return n, err
+}
+
+// at says that so many bytes are out; after a cut it goes on from less.
+func (p *progress) at(sent int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reached(sent)
+	if sent == p.size {
+		p.all()
+	}
+}
+
+// cut says that the connection broke.
+func (p *progress) cut(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.whole = false
+	p.draw(printable(fmt.Sprintf("going on with the upload: %v", err)))
+	if p.redraw {
+		fmt.Fprintln(p.to)
+	}
+}
+
+// reached and all are called with mu held.
+func (p *progress) reached(sent int64) {
+	p.sent = sent
+	if step := p.step(); !p.ended && step > p.shown {
 		p.shown = step
 		p.draw(p.line())
 	}
-	if err == io.EOF {
+}
+
+func (p *progress) all() {
+	if !p.ended && !p.whole {
+		p.whole = true
 		p.draw(fmt.Sprintf("sent %s; %s", mebibytes(p.sent), p.then))
 	}
-	return n, err
 }
 
 // step counts what is worth another line.

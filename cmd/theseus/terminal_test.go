@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -77,7 +78,9 @@ func TestATerminalGetsATableAndOneThatIsDumbGetsWhatAPipeGets(t *testing.T) {
 }
 
 func TestAnUploadIsOneLineDrawnAgainOnATerminal(t *testing.T) {
-	r := record(t, `POST /system/upgrade/stage 201 {"Path":"sha256:ab","Size":11}`)
+	digest := fmt.Sprintf("%x", sha256.Sum256(make([]byte, 11)))
+	r := record(t, `GET /system/upgrade/stage?sha256=`+digest+` 404 {"Model":"uploads","Type":"GET","Messages":["nothing of it"],"Code":404}`,
+		`POST /system/upgrade/stage?sha256=`+digest+` 201 {"Path":"sha256:ab","Size":11}`)
 	file := filepath.Join(r.dir, "upgrade.zip")
 	if err := os.WriteFile(file, make([]byte, 11), 0o600); err != nil {
 		t.Fatal(err)

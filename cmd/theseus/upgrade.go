@@ -1,16 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/theseusd/theseus/client"
 	"github.com/theseusd/theseus/model"
@@ -18,131 +19,101 @@ import (
 
 func upgradeCommand(a *app) *cobra.Command {
 	c := group("upgrade FILE", "Upgrade the cluster: stage the archive, start, follow to the end",
-		stageCommand(a), startCommand(a), statusCommand(a), unstageCommand(a))
+		stageCommand(a), startCommand(a), statusCommand(a), completeCommand(a),
+		cancelCommand(a), unstageCommand(a), historyCommand(a))
 	c.Long = c.Short + `.
 
 An archive that is staged already is not a fault: the upgrade goes on with it,
-after a failure too. What happens is written line by line as it happens; with
--o json or yaml the lines go to stderr and the last state to stdout.
-FILE may be - for stdin.`
-	run := runFlags(c.Flags())
+after a failure too, and follows it if it is under way. What happens is written
+line by line as it happens; with -o json or yaml the lines go to stderr and the
+last state to stdout. A server that upgrades itself alone, in one step, is
+handed the archive and followed until it runs another version.
+` + fileHelp
+	run, wait := runFlags(c.Flags()), maxWait(c.Flags())
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return usage(c, fmt.Errorf("want one FILE or a command"))
 		}
-		return a.with(c, func(api *client.Client) error { return a.upgrade(c, api, args[0], run(c)) })
+		return wait(c, func() error {
+			return a.with(c, func(api *client.Client) error { return a.upgrade(c, api, args[0], run(c)) })
+		})
 	}
 	return c
 }
 
-// upgrade is all of it in one go.
+// upgrade is all of it in one go, by the way that the server has.
 func (a *app) upgrade(c *cobra.Command, api *client.Client, file string, o client.RunOptions) error {
-	if _, err := a.stage(c, api, file); err != nil {
+	var info model.Info
+	if _, err := api.Read(c.Context(), "info", nil, &info); err != nil {
 		return err
 	}
-	if _, err := api.Start(c.Context(), o); err != nil {
+	in, err := a.open(c, file)
+	if err != nil {
 		return err
+	}
+	defer in.Close()
+	switch {
+	case slices.Contains(info.Features, "two-phase-rolling-upgrades"):
+		return a.rolling(c, api, in, o)
+	case slices.Contains(info.Features, "inline-upgrade"):
+		return a.inline(c, api, in, info.Version)
+	}
+	return fmt.Errorf("%s can't be upgraded by itself: it has neither of the features two-phase-rolling-upgrades and inline-upgrade", api.Endpoint())
+}
+
+// rolling stages the archive unless the cluster has it, starts it unless it is
+// under way, and follows it to its end.
+func (a *app) rolling(c *cobra.Command, api *client.Client, in *archive, o client.RunOptions) error {
+	u, known, err := standing(c.Context(), api, in.digest)
+	if err != nil {
+		return err
+	}
+	if !known {
+		blob, created, err := a.stage(c, api, in, o.Exclude)
+		if err != nil {
+			return err
+		}
+		if !created { // only the upload told which archive it is
+			if u, _, err = standing(c.Context(), api, strings.TrimPrefix(blob.Path, "sha256:")); err != nil {
+				return err
+			}
+		}
+	}
+	if u.Status != "working" && u.Status != "finished" {
+		if _, err := api.Start(c.Context(), o); err != nil {
+			return err
+		}
 	}
 	return a.follow(c, api)
 }
 
-// runFlags are what may be said at the start of a run; a flag that was not given
-// leaves it to the server.
-func runFlags(f *pflag.FlagSet) func(*cobra.Command) client.RunOptions {
-	deadline := f.Duration("deadline", time.Hour, "how long each member may take for its turn")
-	probation := f.Duration("probation", 10*time.Second, "how long each member must stay well on the new version")
-	return func(c *cobra.Command) (o client.RunOptions) {
-		if c.Flags().Changed("deadline") {
-			o.Deadline = deadline
-		}
-		if c.Flags().Changed("probation") {
-			o.Probation = probation
-		}
-		return o
+// standing is the upgrade on record if it is one to the archive of digest.
+func standing(ctx context.Context, api *client.Client, digest string) (u client.Upgrade, known bool, err error) {
+	if digest == "" {
+		return u, false, nil
 	}
-}
-
-func stageCommand(a *app) *cobra.Command {
-	return leaf("stage FILE", "Put an upgrade archive on every member (- reads it from stdin)", 1, 1, func(c *cobra.Command, args []string) error {
-		return a.with(c, func(api *client.Client) error {
-			blob, err := a.stage(c, api, args[0])
-			if err != nil {
-				return err
-			}
-			raw, err := json.Marshal(blob)
-			if err != nil {
-				return err
-			}
-			return a.show(c, raw, fields)
-		})
-	})
-}
-
-// stage uploads file and says how far it is.
-func (a *app) stage(c *cobra.Command, api *client.Client, file string) (model.BlobInfo, error) {
-	body, size, err := a.open(file)
-	if err != nil {
-		return model.BlobInfo{}, err
+	u, err = api.Upgrade(ctx, true)
+	var refused *model.Error
+	if errors.As(err, &refused) && refused.Code == http.StatusNotFound {
+		return client.Upgrade{}, false, nil
 	}
-	defer body.Close()
-	p := &progress{from: body, size: size, to: a.stderr, redraw: a.errTerminal, then: "every member checks its copy"}
-	blob, created, err := api.Stage(c.Context(), p, size)
-	p.end()
-	if err != nil {
-		return blob, err
+	if err != nil || u.Archive != "sha256:"+digest {
+		return client.Upgrade{}, false, err
 	}
-	if !created {
-		return blob, a.tell(nil, "this archive is staged already")
-	}
-	return blob, a.tell(nil, "staged on every member")
-}
-
-// open opens file; its size is -1 when only reading it tells.
-func (a *app) open(file string) (io.ReadCloser, int64, error) {
-	if file == "-" {
-		return io.NopCloser(a.stdin), -1, nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err == nil && info.IsDir() {
-		err = fmt.Errorf("open %s: it is a directory", file)
-	}
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return f, -1, nil
-	}
-	return f, info.Size(), nil
-}
-
-func startCommand(a *app) *cobra.Command {
-	c := leaf("start", "Start the upgrade that is staged, or go on with one that failed", 0, 0, nil)
-	run := runFlags(c.Flags())
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		return a.with(c, func(api *client.Client) error {
-			u, err := api.Start(c.Context(), run(c))
-			if err != nil {
-				return err
-			}
-			return a.show(c, u.Raw, upgradeTable)
-		})
-	}
-	return c
+	return u, true, nil
 }
 
 func statusCommand(a *app) *cobra.Command {
 	c := leaf("status", "Show the upgrade", 0, 0, nil)
 	follow := c.Flags().Bool("follow", false, "write what happens until it is over")
+	wait := maxWait(c.Flags())
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if !*follow {
 			return a.read(c, upgradeTable, "system/upgrade/status")
 		}
-		return a.with(c, func(api *client.Client) error { return a.follow(c, api) })
+		return wait(c, func() error {
+			return a.with(c, func(api *client.Client) error { return a.follow(c, api) })
+		})
 	}
 	return c
 }

@@ -26,9 +26,17 @@ type config struct {
 	JoinToken     string
 	TrustedKeys   []string
 	AllowUnsigned bool
+	CLIPath       string
+	Restart       string // exec or exit
 	LogLevel      string
 	LogFormat     string
 }
+
+// The ways in which an upgrade restarts the daemon.
+const (
+	restartExec = "exec"
+	restartExit = "exit"
+)
 
 const defaultConfigFile = "/etc/theseus/config.yaml"
 
@@ -44,6 +52,8 @@ func defineFlags(f *pflag.FlagSet) {
 	f.String("join-token-file", "", "file with the join token")
 	f.StringArray("trusted-key", nil, "minisign public key, or file with one, that may sign packages (repeatable)")
 	f.Bool("allow-unsigned", false, "accept packages without a signature")
+	f.String("cli-path", "", "theseus executable that is to be of the same release as this daemon (default: none)")
+	f.String("restart", restartExec, "how an upgrade restarts this daemon: exec in place, or exit for a supervisor that starts it again whenever it ends")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 }
@@ -72,6 +82,7 @@ func loadConfig(f *pflag.FlagSet, env func(string) (string, bool)) (config, erro
 	c := config{
 		DataDir: get("data-dir"), Listen: get("listen"), RaftListen: get("raft-listen"),
 		Advertise: get("advertise"), Name: get("name"), Join: get("join"), JoinToken: get("join-token"),
+		CLIPath: get("cli-path"), Restart: get("restart"),
 		LogLevel: get("log-level"), LogFormat: get("log-format"),
 	}
 	c.TrustedKeys, _ = f.GetStringArray("trusted-key")
@@ -158,6 +169,14 @@ func fromNode(f *pflag.FlagSet, name string, node yaml.Node) error {
 func (c *config) complete(tokenFile string) (err error) {
 	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
 		return fmt.Errorf("find the data directory: %w", err)
+	}
+	if c.CLIPath != "" {
+		if c.CLIPath, err = filepath.Abs(c.CLIPath); err != nil {
+			return fmt.Errorf("find the CLI: %w", err)
+		}
+	}
+	if c.Restart != restartExec && c.Restart != restartExit {
+		return fmt.Errorf("--restart %q: want %s or %s", c.Restart, restartExec, restartExit)
 	}
 	if tokenFile != "" {
 		raw, err := os.ReadFile(tokenFile)

@@ -34,7 +34,7 @@ func TestAFlagBeatsTheEnvironmentAndThatBeatsTheFile(t *testing.T) {
 	}
 	want := config{
 		DataDir: "/from/flag", Name: "env", Listen: "127.0.0.9:1", RaftListen: "127.0.0.9:8093", Advertise: "127.0.0.9",
-		TrustedKeys: []string{"a", "b"}, AllowUnsigned: true, LogLevel: "info", LogFormat: "text",
+		TrustedKeys: []string{"a", "b"}, AllowUnsigned: true, Restart: "exec", LogLevel: "info", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -60,7 +60,8 @@ func TestAnUnknownOrBadSettingIsNamed(t *testing.T) {
 		"a bad one in the file":      {file: "allow-unsigned: perhaps\n", word: "line 1"},
 		"a bad one in the environment": {env: map[string]string{"THESEUS_ALLOW_UNSIGNED": "perhaps"},
 			file: "name: x\n", word: "THESEUS_ALLOW_UNSIGNED"},
-		"an address without a port": {args: []string{"--listen", "localhost"}, file: "name: x\n", word: `"localhost"`},
+		"an address without a port":          {args: []string{"--listen", "localhost"}, file: "name: x\n", word: `"localhost"`},
+		"a way to restart that there is not": {args: []string{"--restart", "reboot"}, file: "name: x\n", word: `"reboot"`},
 		"a token file that is not there": {args: []string{"--join-token-file", "/no/such/file"}, file: "name: x\n",
 			word: "join token"},
 	} {

@@ -72,7 +72,7 @@ func (d *daemon) open(ctx context.Context) error {
 		}
 	}
 	for _, step := range []func(context.Context) error{
-		d.openListeners, d.openAPI, d.openDisk, d.openCluster, d.openUpgrader,
+		d.openListeners, d.openAPI, d.openDisk, d.entitle, d.openCluster, d.openUpgrader,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -95,6 +95,9 @@ func (d *daemon) firstStart() error {
 	if err := d.own.Claim(d.DataDir); err != nil {
 		d.log.Warn("this member can run, and not be upgraded", "error", err)
 	}
+	if err := d.own.Expelled(); err != nil {
+		return err
+	}
 	return d.own.Rewatch()
 }
 
@@ -112,8 +115,14 @@ func (d *daemon) openDisk(context.Context) error {
 }
 
 func (d *daemon) openBinary() (err error) {
-	d.own, err = binary.Locate()
-	return err
+	if d.own, err = binary.Locate(); err != nil {
+		return err
+	}
+	d.own.Supervised = d.Restart == restartExit
+	if d.CLIPath != "" {
+		d.own.CLI = binary.NewCLI(d.CLIPath)
+	}
+	return nil
 }
 
 func (d *daemon) openListeners(context.Context) (err error) {

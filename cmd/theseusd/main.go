@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	_ "time/tzdata" // windows in local time on hosts without a zone database
 
 	"github.com/spf13/cobra"
 

@@ -64,8 +64,12 @@ func (d *daemon) park() error {
 	return d.store.Close()
 }
 
-// exec makes this process the image at the path of the binary.
+// exec makes this process the image at the path of the binary; with --restart
+// exit it ends instead, for its supervisor to start that image.
 func (d *daemon) exec(leader string) error {
+	if d.Restart == restartExit {
+		d.yield()
+	}
 	return binary.Exec(d.own.Path, binary.Handover{
 		Files: map[string]syscall.Conn{
 			inheritAPI:  d.apiListener.(syscall.Conn),
@@ -74,6 +78,15 @@ func (d *daemon) exec(leader string) error {
 		},
 		Leader: leader,
 	})
+}
+
+// yield ends this process and does not come back.
+func (d *daemon) yield() {
+	if err := d.own.Yielding(); err != nil {
+		d.log.Warn("tell the watcher that this is no death", "error", err)
+	}
+	d.log.Info("ending, to be started again by the supervisor", "binary", d.own.Path)
+	os.Exit(0)
 }
 
 // lastResort ends a process that can be nothing any more: its watcher or its

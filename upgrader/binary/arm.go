@@ -24,9 +24,6 @@ type Plan struct {
 	Image    string        // sha256:<hex>, extracted before
 	Deadline time.Duration // of the member's turn
 	Start    Start         // how the watcher starts the daemon again
-
-	// Supervised means that something else does; see the function.
-	Supervised bool
 }
 
 // fileID tells a file from another and from itself after a change. The device is
@@ -82,7 +79,7 @@ func (o *Own) attempt(p Plan) (Attempt, error) {
 	return Attempt{
 		V: recordVersion, Upgrade: p.Upgrade, Member: p.Member, Number: p.Attempt,
 		DataDir: dataDir, Binary: o.Path, OldImage: o.Image, NewImage: p.Image, Next: next,
-		Deadline: p.Deadline.String(), Start: p.Start, Supervised: p.Supervised || Supervised(), Kernel: kernel,
+		Deadline: p.Deadline.String(), Start: p.Start, Supervised: o.Supervised || Supervised(), Kernel: kernel,
 		Started: time.Now().UTC().Format(time.RFC3339),
 	}, err
 }
@@ -125,8 +122,7 @@ func (o *Own) compareLooks(path string) error {
 	}
 	got, err := looksOf(path)
 	if err == nil && got != want {
-		err = fmt.Errorf("%s has owner %d:%d, mode %#o, capabilities %q; %s has %d:%d, %#o, %q",
-			path, got.uid, got.gid, got.mode, got.caps, o.Path, want.uid, want.gid, want.mode, want.caps)
+		err = fmt.Errorf("%s has %s; %s has %s", path, got, o.Path, want)
 	}
 	return err
 }
@@ -163,15 +159,11 @@ func (o *Own) second(tmp string) error {
 
 // copyRunning keeps working when the file of the running image is gone.
 func copyRunning(to string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(running, &st); err != nil {
-		return err
-	}
-	caps, err := runningCapabilities()
+	want, err := runningLooks()
 	if err != nil {
 		return err
 	}
-	return copyFile(running, to, looks{st.Uid, st.Gid, st.Mode & 0o7777, caps})
+	return copyFile(running, to, want)
 }
 
 func copyFile(from, to string, want looks) error {

@@ -53,6 +53,21 @@ func (o *Own) Verdict() (v Verdict, found bool, err error) {
 	return v, found, err
 }
 
+// Expelled fails when this process runs an executable that was put back within
+// the open attempt: it was started too quickly, and must go. The daemon asks at
+// its start, once it has the data directory.
+func (o *Own) Expelled() error {
+	a, open, err := o.Attempt()
+	if err != nil || !open || o.Image != a.NewImage {
+		return err
+	}
+	v, err := o.verdictOn(a)
+	if err != nil || !v.PutBack {
+		return err
+	}
+	return fmt.Errorf("this executable was put back (%s): start the one at %s", v.Reason, o.Path)
+}
+
 // verdictOn is the verdict on a so far.
 func (o *Own) verdictOn(a Attempt) (Verdict, error) {
 	v, found, err := o.Verdict()
@@ -71,23 +86,31 @@ type stopping struct {
 	Upgrade string `json:"upgrade"`
 	Attempt int    `json:"attempt"`
 	PID     int    `json:"pid"`
+	Next    bool   `json:"next"` // the supervisor is to start what is at the path
 }
 
 // Stopping tells the watcher that the end of this process is wanted: nobody is
 // to start it again. Call it first thing on SIGTERM; it does nothing when no
 // attempt is open.
-func (o *Own) Stopping() error {
+func (o *Own) Stopping() error { return o.stopping(false) }
+
+// Yielding tells the watcher that this process ends for its supervisor to start
+// what is at the path now: that is no death, and the watcher follows the next.
+// Call it after Swap, in the place of Exec; it does nothing when no attempt is open.
+func (o *Own) Yielding() error { return o.stopping(true) }
+
+func (o *Own) stopping(next bool) error {
 	a, open, err := o.Attempt()
 	if err != nil || !open {
 		return err
 	}
-	return o.write("stopped", stopping{recordVersion, a.Upgrade, a.Number, os.Getpid()})
+	return o.write("stopped", stopping{recordVersion, a.Upgrade, a.Number, os.Getpid(), next})
 }
 
-func (o *Own) stoppedCleanly(a Attempt, pid int) bool {
-	var s stopping
+// stopped is the last word of process pid within a; said is false if it ended without.
+func (o *Own) stopped(a Attempt, pid int) (s stopping, said bool) {
 	found, err := o.read("stopped", &s)
-	return err == nil && found && s == stopping{recordVersion, a.Upgrade, a.Number, pid}
+	return s, err == nil && found && s.Upgrade == a.Upgrade && s.Attempt == a.Number && s.PID == pid
 }
 
 // kernelBoot is the id of this boot of the kernel.

@@ -3,13 +3,15 @@
 // in place, and how the old one comes back when the new one does not live.
 //
 //	own.go            the running executable and the files beside it
-//	prerequisites.go  what must hold before anything is changed
+//	prerequisites.go  what must hold before anything is changed, place.go too
+//	issues.go         what people should know while it runs
 //	extract.go        the next executable: bytes, owner, mode, capabilities
 //	trial.go          the next executable's self-check
 //	attempt.go        what is written down before the swap
 //	arm.go, swap.go   the swap, in the order in which a kill does no harm
 //	exec.go           becoming the new image with descriptors kept
 //	watch.go          the watcher: old code that outlives the daemon and heals it
+//	cli.go            the CLI's executable, which is made to match afterwards
 //
 // Kill the process between any two steps: a binary that runs is at the path.
 // All files are the owner's and lie in the directory of the executable, because

@@ -22,8 +22,22 @@ type looks struct {
 	caps     Capabilities
 }
 
+func (l looks) String() string {
+	return fmt.Sprintf("owner %d:%d, mode %#o, capabilities %q", l.uid, l.gid, l.mode, l.caps)
+}
+
 // looks are those of the executable at the path.
 func (o *Own) looks() (looks, error) { return looksOf(o.Path) }
+
+// runningLooks are those of the image that runs, replaced or not.
+func runningLooks() (looks, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(running, &st); err != nil {
+		return looks{}, fmt.Errorf("look at the running executable: %w", err)
+	}
+	caps, err := runningCapabilities()
+	return looks{st.Uid, st.Gid, st.Mode & 0o7777, caps}, err
+}
 
 func looksOf(path string) (looks, error) {
 	var st unix.Stat_t

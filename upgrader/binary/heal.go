@@ -16,7 +16,10 @@ const maxDeaths = 3
 // died decides what comes after a daemon's death; nil is nothing more to follow.
 func (w *watcher) died(ctx context.Context, daemon *process) (*process, error) {
 	how, clean := daemon.end()
-	if w.own.stoppedCleanly(w.attempt, daemon.pid) {
+	if word, said := w.own.stopped(w.attempt, daemon.pid); said && word.Next {
+		w.log.Info("the daemon ended for its supervisor to start the next", "pid", daemon.pid)
+		return w.await(ctx)
+	} else if said {
 		w.log.Info("the daemon was stopped; it is not started again", "pid", daemon.pid)
 		return nil, nil
 	}
@@ -60,7 +63,9 @@ func (w *watcher) count(how string) (Verdict, error) {
 		return v, err
 	}
 	v.Deaths++
-	v.Reason = how
+	if !v.PutBack { // else its reason stands: this one was started before
+		v.Reason = how
+	}
 	return v, w.own.write("verdict", v)
 }
 
@@ -125,7 +130,7 @@ func (w *watcher) giveUp(ctx context.Context, reason string) (*process, error) {
 		return nil, err
 	}
 	if w.attempt.Supervised {
-		return nil, nil
+		return nil, w.evict()
 	}
 	p, err := w.startPatiently(ctx)
 	if err != nil {
@@ -133,4 +138,20 @@ func (w *watcher) giveUp(ctx context.Context, reason string) (*process, error) {
 	}
 	w.log.Info("started the old executable", "pid", p.pid)
 	return nil, nil
+}
+
+// evict ends a daemon that the supervisor was so quick to start that it runs what
+// was put back since. One that has not come to the lock yet is told by Expelled.
+func (w *watcher) evict() error {
+	p, err := w.present()
+	if err != nil || p == nil {
+		return err
+	}
+	defer p.fd.Close()
+	w.log.Warn("ending the daemon that was started meanwhile, for the old executable to be started", "pid", p.pid)
+	err = unix.PidfdSendSignal(int(p.fd.Fd()), unix.SIGKILL, nil, 0)
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("end process %d: %w", p.pid, err)
+	}
+	return nil
 }

@@ -19,6 +19,14 @@ const running = "/proc/self/exe"
 type Own struct {
 	Path  string // absolute, symlinks resolved
 	Image string // sha256:<hex> of the image that runs, whatever lies at Path now
+
+	CLI *CLI // that goes with it; nil: none
+
+	// Supervised means that something else starts the daemon again whenever it
+	// ends, even if Supervised, the function, cannot tell.
+	Supervised bool
+
+	seen glance // of Path, for Issues
 }
 
 // Locate finds the executable that this process runs. The file may have been

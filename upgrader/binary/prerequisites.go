@@ -26,20 +26,38 @@ func (f Finding) String() string {
 
 // Prerequisites looks at what must hold for the executable to be replaced, for
 // the member with this data directory. The next executable may take room bytes,
-// or twice what this one takes, whichever is more. It really tries what a swap does, on a file of its own, and leaves
-// nothing behind. May be called at any time and again.
+// or twice what this one takes, whichever is more. It really tries what a swap
+// does, on a file of its own, and leaves nothing behind. What it says of the CLI
+// comes last. May be called at any time and again.
 func (o *Own) Prerequisites(ctx context.Context, dataDir string, room uint64) []Finding {
+	found := alone(o.Path, os.Getpid())
 	if err := o.Present(); err != nil {
-		return []Finding{{"own binary found", o.Path, err.Error(), "put the executable there, then stage again"}}
+		found = append(found, Finding{"own binary found", o.Path, err.Error(), "put the executable there, then stage again"})
+	} else {
+		found = append(found, o.replaceable(ctx, dataDir, room)...)
 	}
+	if o.CLI != nil {
+		found = append(found, o.CLI.replaceable(ctx, o.Path)...)
+	}
+	return found
+}
+
+// replaceable is what stands against replacing an executable that is there.
+func (o *Own) replaceable(ctx context.Context, dataDir string, room uint64) []Finding {
 	var found []Finding
 	if err := writable(o.Path); err != nil {
 		found = append(found, Finding{"binary writable", o.Path, err.Error(),
-			fmt.Sprintf("let the user with uid %d write it (chown, chmod u+w, chattr -i)", os.Geteuid())})
+			allow(err, "write it (chown, chmod u+w, chattr -i)")})
+	}
+	if err := o.altered(); err != nil {
+		found = append(found, Finding{"binary as it runs", o.Path, err.Error(),
+			"give it what the running one has (chown, chmod, setcap), or restart this member on it"})
+	}
+	if err := mounted(o.Path); err != nil {
+		found = append(found, Finding{"binary no mount point", o.Path, err.Error(), "mount its directory in place of the file"})
 	}
 	if err := o.rehearse(); err != nil {
-		return append(found, Finding{"directory writable", o.dir(), err.Error(),
-			fmt.Sprintf("let the user with uid %d create and rename files in it", os.Geteuid())})
+		return append(found, Finding{"directory writable", o.dir(), err.Error(), allow(err, "create and rename files in it")})
 	}
 	if err := o.rehearseLooks(ctx); err != nil {
 		found = append(found, o.unrestorable(err))
@@ -51,6 +69,14 @@ func (o *Own) Prerequisites(ctx context.Context, dataDir string, room uint64) []
 		found = append(found, *f)
 	}
 	return found
+}
+
+// allow is the remedy for what this process may not do.
+func allow(err error, what string) string {
+	if errors.Is(err, unix.EROFS) {
+		return "mount the file system writable, or move the executable to one that is"
+	}
+	return fmt.Sprintf("let the user with uid %d %s", os.Geteuid(), what)
 }
 
 // twice is room for the next executable and for a copy of this one, which is

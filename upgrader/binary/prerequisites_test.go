@@ -40,6 +40,7 @@ func TestEachPrerequisiteIsAFindingOfItsOwn(t *testing.T) {
 			chmod(t, path, 0o777)
 			chmod(t, p.bin, 0o777|os.ModeSticky)
 		}},
+		{"binary no mount point", "cannot be renamed over", func(t *testing.T, _ place, path string) { bind(t, path, path) }},
 		{"owner and mode restorable", "operation not permitted", func(t *testing.T, p place, path string) {
 			if err := os.Chown(path, 0, 0); err != nil {
 				t.Fatal(err)

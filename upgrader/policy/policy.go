@@ -70,6 +70,14 @@ func Decide(from, to string, o Options) Verdict {
 	}
 }
 
+// Older says whether version a comes before version b; of one that cannot be read
+// it is not known.
+func Older(a, b string) bool {
+	x, errX := parse(a)
+	y, errY := parse(b)
+	return errX == nil && errY == nil && x.LessThan(y)
+}
+
 // parse is strict: the library's NewVersion would take "1.2" for 1.2.0.
 func parse(text string) (*semver.Version, error) {
 	return semver.StrictNewVersion(strings.TrimPrefix(text, "v"))

@@ -167,6 +167,7 @@ func serve(ctx context.Context, data, addr string) error {
 	if err != nil {
 		return err
 	}
+	own.Supervised = os.Getenv("THESEUS_TEST_RESTART") == "exit"
 	inherited, err := binary.Inherited()
 	if err != nil {
 		return err
@@ -251,8 +252,19 @@ func (d *daemon) do(word string, args []string) (string, error) {
 		err := d.exec()
 		fmt.Fprintln(os.Stderr, "daemon:", err)
 		os.Exit(1)
+	case "yield":
+		if err := errors.Join(d.own.Swap(), d.own.Yielding()); err != nil {
+			return "", err
+		}
+		os.Exit(0)
 	case "close":
 		return "closed", d.own.Close()
+	case "issues":
+		raw, err := json.Marshal(d.own.Issues())
+		return string(raw), err
+	case "prerequisites":
+		raw, err := json.Marshal(d.own.Prerequisites(context.Background(), d.data, 0))
+		return string(raw), err
 	}
 	return "", errors.New("what?")
 }

@@ -1,0 +1,206 @@
+package staging
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/theseusd/theseus/model"
+)
+
+func TestWhatOnlyATarCanHaveIsRefused(t *testing.T) {
+	key, trust := newKey(t)
+	odd := func(p part) func(*draft) {
+		return func(d *draft) { d.tail = []part{p} }
+	}
+	refuse(t, []spoiled{
+		{"a hard link", odd(part{name: "hard", flag: tar.TypeLink}),
+			model.Refused, []string{"hard", "it is a link"}},
+		{"a symbolic link that ends in a slash", odd(part{name: "link/", flag: tar.TypeSymlink}),
+			model.Refused, []string{"link/", "it is a link"}},
+		{"a directory with contents", odd(part{name: "dir/", flag: tar.TypeDir, stated: 512}),
+			model.Refused, []string{"dir/", "contents"}},
+		{"a file that is called as a directory", odd(part{name: "dir/", body: "x"}),
+			model.Refused, []string{"dir/", "neither a regular file"}},
+		{"a block device", odd(part{name: "sda", flag: tar.TypeBlock}),
+			model.Refused, []string{"sda", "neither a regular file"}},
+		{"a contiguous file", odd(part{name: "cont", flag: tar.TypeCont}),
+			model.Refused, []string{"cont", "neither a regular file"}},
+		{"a kind that nobody knows", odd(part{name: "odd", flag: 'Q'}),
+			model.Refused, []string{"odd", "neither a regular file"}},
+		{"a header for all files that follow", odd(part{name: "pax_global_header", flag: tar.TypeXGlobalHeader, body: "18 path=elsewhere\n"}),
+			model.Refused, []string{"neither a regular file"}},
+		{"a sparse file of old", odd(part{name: "holes", flag: tar.TypeGNUSparse}),
+			model.Refused, []string{"holes", "sparse"}},
+		{"a sparse file", odd(part{name: "holes", pax: "22 GNU.sparse.major=0\n22 GNU.sparse.minor=1\n24 GNU.sparse.size=4096\n" +
+			"26 GNU.sparse.numblocks=1\n21 GNU.sparse.map=0,0\n"}),
+			model.Refused, []string{"holes", "sparse"}},
+		{"a sparse file of a version unknown", odd(part{name: "holes", pax: "22 GNU.sparse.major=7\n"}),
+			model.Refused, []string{"holes", "sparse"}},
+		{"another name in an extended header", odd(part{name: "x", pax: "18 path=../escape\n"}),
+			model.Refused, []string{"../escape", "leads out"}},
+		{"a name of a megabyte", odd(part{name: strings.Repeat("x", 1000<<10), body: "x"}),
+			model.Refused, []string{"xxx...", "too long"}},
+
+		{"a file that states more than there is", odd(part{name: "x", stated: 1 << 30}),
+			model.Malformed, []string{"truncated", "x: unexpected EOF"}},
+		{"a file that states less than there is", odd(part{name: "x", body: strings.Repeat("x", 4*tarBlock), stated: 1}),
+			model.Malformed, []string{"tar.gz", "damaged"}},
+		{"a size that is no size", odd(part{name: "x", pax: "31 size=9223372036854775808000\n"}),
+			model.Malformed, []string{"tar.gz", "damaged"}},
+		{"a file of too high a ratio after one of a low one", func(d *draft) {
+			d.replace("bin/linux/amd64/theseusd", noise(200<<10))
+			d.add(part{name: "zeros", body: strings.Repeat("\x00", 8<<20)})
+		}, model.TooLarge, []string{"zeros unpacks", "100 times"}},
+	}, key, trust, TarGz)
+}
+
+func TestATarGzEndsWhereItEnds(t *testing.T) {
+	key, trust := newKey(t)
+	body := good(&key).tar(t)
+	files := body[:len(body)-2*tarBlock]
+	whole := zipped(t, body)
+	half := len(body) / 2
+	rows := []struct {
+		what    string
+		archive []byte
+		kind    model.Kind // none: it is taken
+		names   string
+	}{
+		{"as many zeros as tools add", zipped(t, append(bytes.Clone(body), make([]byte, 10240)...)), "", ""},
+		{"in many gzip members", append(zipped(t, body[:half]), zipped(t, body[half:])...), "", ""},
+		{"no mark of its end", zipped(t, files), model.Malformed, "truncated"},
+		{"half a mark of its end", zipped(t, body[:len(body)-tarBlock]), model.Malformed, "truncated"},
+		{"less than half a mark", zipped(t, body[:len(body)-tarBlock-1]), model.Malformed, "truncated"},
+		{"something after the gzip file", append(bytes.Clone(whole), "something more"...), model.Malformed, "goes on"},
+		{"zeros after the gzip file", append(bytes.Clone(whole), make([]byte, 512)...), model.Malformed, "goes on"},
+		{"a gzip member cut short", append(bytes.Clone(whole), whole[:20]...), model.Malformed, "truncated"},
+		{"a second tar file in the first gzip member", zipped(t, append(bytes.Clone(body), body...)), model.Malformed, "goes on"},
+		{"a second tar.gz", append(bytes.Clone(whole), whole...), model.Malformed, "goes on"},
+		{"zeros without end", zipped(t, append(append(files, noise(200<<10)...), make([]byte, 64<<20)...)), model.Malformed, "damaged"},
+		{"a bomb of zeros after its end", zipped(t, append(bytes.Clone(body), make([]byte, 64<<20)...)), model.TooLarge, "100 times"},
+	}
+	for _, r := range rows {
+		t.Run(r.what, func(t *testing.T) {
+			facts, err := verify(t, r.archive, DefaultLimits(), trust)
+			if r.kind != "" {
+				checkProblem(t, err, r.kind, r.names)
+			} else if err != nil || facts.Version != "1.1.0" {
+				t.Errorf("got %+v, %v", facts, err)
+			}
+		})
+	}
+}
+
+// noise is n bytes that do not compress.
+func noise(n int) string {
+	body := make([]byte, n)
+	state := sha256.Sum256(nil)
+	for i := 0; i < n; i += copy(body[i:], state[:]) {
+		state = sha256.Sum256(state[:])
+	}
+	return string(body)
+}
+
+func TestABombIsNotReadToItsEnd(t *testing.T) {
+	d := good(nil)
+	d.parts = append([]part{{name: "zeros", body: strings.Repeat("\x00", 256<<20)}}, d.parts...)
+	archive := d.in(t, TarGz)
+	m := &meter{r: bytes.NewReader(archive)}
+	_, err := Open(m, int64(len(archive)), DefaultLimits())
+	checkProblem(t, err, model.TooLarge, "100 times")
+	if m.read > int64(len(archive))/2 {
+		t.Errorf("read %d of %d bytes", m.read, len(archive))
+	}
+}
+
+// What the tar tool packs is taken, and it unpacks what we pack.
+func TestTheTarToolAndWeReadEachOther(t *testing.T) {
+	key, trust := newKey(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ours.tar.gz")
+	if err := BuildFile(file, Recipe{Version: "1.1.0", Bins: bins(t, "linux/amd64"), Key: &key, Format: TarGz}); err != nil {
+		t.Fatal(err)
+	}
+	open := filepath.Join(dir, "open")
+	if err := os.Mkdir(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	shell(t, open, "tar -xzf ../ours.tar.gz && sha256sum --strict --check sha256sums && test -x bin/linux/amd64/theseusd")
+	for _, how := range []string{"gnu", "pax", "ustar"} {
+		shell(t, open, "tar --format="+how+" -czf ../theirs.zip *")
+		if facts, err := VerifyFile(t.Context(), filepath.Join(dir, "theirs.zip"), DefaultLimits(), trust); err != nil || !facts.Trusted {
+			t.Errorf("%s: %+v, %v", how, facts, err)
+		}
+	}
+}
+
+func shell(t *testing.T, dir, line string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", line)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+}
+
+func TestATarGzIsSignedAgainAsATarGz(t *testing.T) {
+	key, trust := newKey(t)
+	d := good(nil)
+	for i := range 20 {
+		d.add(part{name: "docs/" + string(rune('a'+i)), body: noise(1000 * i)})
+	}
+	path := filepath.Join(t.TempDir(), "p")
+	if err := os.WriteFile(path, d.in(t, TarGz), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := SignFile(t.Context(), path, DefaultLimits(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, size, err := openFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := Open(f, size, DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if facts, err := p.Verify(t.Context(), trust); err != nil || facts.Signer != key.ID() {
+		t.Errorf("%+v, %v", facts, err)
+	}
+	if p.format != TarGz || p.entries["bin/linux/amd64/theseusd"].mode != 0o755 || p.entries["docs/CHANGES"].mode != 0o644 {
+		t.Errorf("it is a %s now, with other permissions", p.format)
+	}
+}
+
+func TestATarGzThatChangesUnderneathIsNotRead(t *testing.T) {
+	key, _ := newKey(t)
+	before, after := good(&key), good(&key)
+	after.at("bin/linux/amd64/theseusd").body = "daemon for amd65"
+	m := &swap{bytes.NewReader(before.in(t, TarGz))}
+	p, err := Open(m, m.now.Size(), DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := p.Binary("linux/amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.now = bytes.NewReader(after.in(t, TarGz))
+	_, err = io.ReadAll(r)
+	checkProblem(t, err, model.Refused, "bin/linux/amd64/theseusd")
+}
+
+// swap is a file that another takes the place of.
+type swap struct{ now *bytes.Reader }
+
+func (s *swap) ReadAt(p []byte, off int64) (int, error) { return s.now.ReadAt(p, off) }
