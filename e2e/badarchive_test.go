@@ -155,7 +155,7 @@ func TestABadArchiveIsRefusedAndChangesNothing(t *testing.T) {
 			unchanged(t, c, before)
 		})
 	}
-	for _, row := range unreadable(t, good) {
+	for _, row := range append(unreadable(t, good), badTars(t)...) {
 		t.Run(row.name, func(t *testing.T) {
 			a := must[Answer](t)(c.Do(within(t), c.Members[1], Request{Method: "POST", Path: stagePath, Body: row.body, Size: row.size}))
 			refused(t, a, row.status)

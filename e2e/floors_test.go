@@ -26,7 +26,7 @@ var floors = []struct {
 	{"api", []string{"upgrader", "cluster", "staging", "store", "model"}},
 	{"upgrader/policy", nil},
 	{"upgrader/binary", []string{"model", "internal"}},
-	{"upgrader", []string{"upgrader/policy", "upgrader/binary", "store", "staging", "model", "internal/crash"}},
+	{"upgrader", []string{"upgrader/policy", "upgrader/binary", "store", "staging", "model", "internal"}},
 	{"cluster", []string{"store", "model", "internal"}},
 	{"store", []string{"model", "internal"}},
 	{"staging/catalog", []string{"staging", "model", "internal/durable"}},

@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -51,30 +50,31 @@ func build(t testing.TB, r Recipe) []byte {
 func TestWhatIsBuiltVerifies(t *testing.T) {
 	key, trust := newKey(t)
 	r := Recipe{Version: "v1.1.0", Bins: bins(t, "linux/amd64", "linux/arm64"), Key: &key}
-	got, err := verify(t, build(t, r), DefaultLimits(), trust)
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := Facts{
 		Version: "1.1.0",
 		Images:  map[string]string{"linux/amd64": imageOf("daemon for linux/amd64"), "linux/arm64": imageOf("daemon for linux/arm64")},
 		CLIs:    map[string]string{"linux/amd64": imageOf("command line for linux/amd64")},
 		Signer:  key.ID(), Trusted: true, Comment: "theseus 1.1.0",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	for _, r.Format = range formats {
+		got, err := verify(t, build(t, r), DefaultLimits(), trust)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", r.Format, err, diff)
+		}
 	}
-	_, err = verify(t, build(t, Recipe{Version: "1.1.0", Bins: r.Bins}), DefaultLimits(), trust)
+	_, err := verify(t, build(t, Recipe{Version: "1.1.0", Bins: r.Bins}), DefaultLimits(), trust)
 	checkProblem(t, err, model.Refused, "not signed")
 }
 
 func TestEqualInputMakesEqualBytes(t *testing.T) {
 	key, _ := newKey(t)
 	platforms := []string{"linux/amd64", "linux/arm64", "darwin/arm64", "freebsd/amd64"}
-	first := build(t, Recipe{Version: "1.1.0", Bins: bins(t, platforms...), Key: &key})
-	for range 5 {
-		if !bytes.Equal(first, build(t, Recipe{Version: "1.1.0", Bins: bins(t, platforms...), Key: &key})) {
-			t.Fatal("two builds differ")
+	for _, f := range formats {
+		first := build(t, Recipe{Version: "1.1.0", Bins: bins(t, platforms...), Key: &key, Format: f})
+		for range 5 {
+			if !bytes.Equal(first, build(t, Recipe{Version: "1.1.0", Bins: bins(t, platforms...), Key: &key, Format: f})) {
+				t.Fatalf("two builds of a %s differ", f)
+			}
 		}
 	}
 }
@@ -209,12 +209,16 @@ func BenchmarkVerify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, method := range []uint16{zip.Store, zip.Deflate} {
+	for _, how := range []struct {
+		name   string
+		format Format
+		method uint16
+	}{{"zip-stored", Zip, zip.Store}, {"zip-deflated", Zip, zip.Deflate}, {"tar.gz", TarGz, 0}} {
 		d := good(nil)
-		d.at("bin/linux/amd64/theseusd").method = method
+		d.at("bin/linux/amd64/theseusd").method = how.method
 		d.replace("bin/linux/amd64/theseusd", string(program))
-		archive := d.bytes(b)
-		b.Run(fmt.Sprintf("method=%d", method), func(b *testing.B) {
+		archive := d.in(b, how.format)
+		b.Run(how.name, func(b *testing.B) {
 			b.SetBytes(int64(len(program)))
 			for b.Loop() {
 				if _, err := verify(b, archive, DefaultLimits(), Trust{AllowUnsigned: true}); err != nil {

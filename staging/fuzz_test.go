@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,30 +19,43 @@ func FuzzPackage(f *testing.F) {
 	f.Add(good(nil).bytes(f))
 	f.Add(good(&key).bytes(f))
 	f.Add(pack(f, nil))
+	f.Add(good(&key).in(f, TarGz))
+	f.Fuzz(func(t *testing.T, archive []byte) { holdsWhatItStates(t, archive, trust) })
+}
+
+// The same for what a gzip file with sums that fit unpacks to.
+func FuzzTar(f *testing.F) {
+	f.Add(good(nil).tar(f))
+	d := good(nil)
+	d.tail = []part{{name: strings.Repeat("long", 40), body: "x"}, {name: "x", pax: record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0")}}
+	f.Add(d.tar(f))
+	f.Fuzz(func(t *testing.T, body []byte) { holdsWhatItStates(t, zipped(t, body), Trust{AllowUnsigned: true}) })
+}
+
+func holdsWhatItStates(t *testing.T, archive []byte, trust Trust) {
+	t.Helper()
 	limits := Limits{Size: 1 << 20, Entries: 50, Ratio: 20}
-	f.Fuzz(func(t *testing.T, archive []byte) {
-		facts, err := verify(t, archive, limits, trust)
-		if err != nil {
-			if model.KindOf(err) == "" {
-				t.Fatalf("no problem: %v", err)
-			}
-			return
+	facts, err := verify(t, archive, limits, trust)
+	if err != nil {
+		if model.KindOf(err) == "" {
+			t.Fatalf("no problem: %v", err)
 		}
-		p, err := Open(bytes.NewReader(archive), int64(len(archive)), limits)
+		return
+	}
+	p, err := Open(bytes.NewReader(archive), int64(len(archive)), limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for platform, image := range facts.Images {
+		r, size, err := p.Binary(platform)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for platform, image := range facts.Images {
-			r, size, err := p.Binary(platform)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(r)
-			if err != nil || int64(len(body)) != size || imageOf(string(body)) != image {
-				t.Fatalf("%s: %d bytes, stated %d, %v", platform, len(body), size, err)
-			}
+		body, err := io.ReadAll(r)
+		if err != nil || int64(len(body)) != size || imageOf(string(body)) != image {
+			t.Fatalf("%s: %d bytes, stated %d, %v", platform, len(body), size, err)
 		}
-	})
+	}
 }
 
 func FuzzManifest(f *testing.F) {

@@ -34,16 +34,11 @@ func TestWhatOnlyATarCanHaveIsRefused(t *testing.T) {
 			model.Refused, []string{"cont", "neither a regular file"}},
 		{"a kind that nobody knows", odd(part{name: "odd", flag: 'Q'}),
 			model.Refused, []string{"odd", "neither a regular file"}},
-		{"a header for all files that follow", odd(part{name: "pax_global_header", flag: tar.TypeXGlobalHeader, body: "18 path=elsewhere\n"}),
+		{"a header for all files that follow", odd(part{name: "pax_global_header", flag: tar.TypeXGlobalHeader, body: record("path", "elsewhere")}),
 			model.Refused, []string{"neither a regular file"}},
-		{"a sparse file of old", odd(part{name: "holes", flag: tar.TypeGNUSparse}),
+		{"a sparse file of a version unknown", odd(part{name: "holes", pax: record("GNU.sparse.major", "7")}),
 			model.Refused, []string{"holes", "sparse"}},
-		{"a sparse file", odd(part{name: "holes", pax: "22 GNU.sparse.major=0\n22 GNU.sparse.minor=1\n24 GNU.sparse.size=4096\n" +
-			"26 GNU.sparse.numblocks=1\n21 GNU.sparse.map=0,0\n"}),
-			model.Refused, []string{"holes", "sparse"}},
-		{"a sparse file of a version unknown", odd(part{name: "holes", pax: "22 GNU.sparse.major=7\n"}),
-			model.Refused, []string{"holes", "sparse"}},
-		{"another name in an extended header", odd(part{name: "x", pax: "18 path=../escape\n"}),
+		{"another name in an extended header", odd(part{name: "x", pax: record("path", "../escape")}),
 			model.Refused, []string{"../escape", "leads out"}},
 		{"a name of a megabyte", odd(part{name: strings.Repeat("x", 1000<<10), body: "x"}),
 			model.Refused, []string{"xxx...", "too long"}},
@@ -52,7 +47,7 @@ func TestWhatOnlyATarCanHaveIsRefused(t *testing.T) {
 			model.Malformed, []string{"truncated", "x: unexpected EOF"}},
 		{"a file that states less than there is", odd(part{name: "x", body: strings.Repeat("x", 4*tarBlock), stated: 1}),
 			model.Malformed, []string{"tar.gz", "damaged"}},
-		{"a size that is no size", odd(part{name: "x", pax: "31 size=9223372036854775808000\n"}),
+		{"a size that is no size", odd(part{name: "x", pax: record("size", "9223372036854775808000")}),
 			model.Malformed, []string{"tar.gz", "damaged"}},
 		{"a file of too high a ratio after one of a low one", func(d *draft) {
 			d.replace("bin/linux/amd64/theseusd", noise(200<<10))
@@ -141,6 +136,16 @@ func TestTheTarToolAndWeReadEachOther(t *testing.T) {
 	}
 }
 
+func TestSparseFilesOfTheTarToolAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	shell(t, dir, "truncate -s 1M holes")
+	for _, how := range []string{"--format=gnu", "--format=pax --sparse-version=0.0", "--format=pax --sparse-version=0.1", "--format=pax --sparse-version=1.0"} {
+		shell(t, dir, "tar --sparse "+how+" -czf x.tar.gz holes")
+		_, err := VerifyFile(t.Context(), filepath.Join(dir, "x.tar.gz"), DefaultLimits(), Trust{AllowUnsigned: true})
+		checkProblem(t, err, model.Refused, "holes", "sparse")
+	}
+}
+
 func shell(t *testing.T, dir, line string) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", line)
@@ -191,11 +196,11 @@ func TestATarGzThatChangesUnderneathIsNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.now = bytes.NewReader(after.in(t, TarGz))
 	r, _, err := p.Binary("linux/amd64")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.now = bytes.NewReader(after.in(t, TarGz))
 	_, err = io.ReadAll(r)
 	checkProblem(t, err, model.Refused, "bin/linux/amd64/theseusd")
 }

@@ -35,10 +35,11 @@ func (d *draft) tar(t testing.TB) []byte {
 func (p part) tar() []byte {
 	var out bytes.Buffer
 	if len(p.name) > 100 {
-		record := fmt.Sprintf(" path=%s\n", p.name)
-		out.Write(block("pax", tar.TypeXHeader, 0o644, len(record)+3))
-		out.Write(padded(fmt.Sprintf("%d%s", len(record)+3, record)))
+		p.pax += record("path", p.name)
 		p.name = "long"
+	}
+	if p.mode == 0 {
+		p.mode = 0o644
 	}
 	flag := map[fs.FileMode]byte{
 		0: tar.TypeReg, fs.ModeDir: tar.TypeDir, fs.ModeSymlink: tar.TypeSymlink, fs.ModeNamedPipe: tar.TypeFifo,
@@ -58,6 +59,16 @@ func (p part) tar() []byte {
 	out.Write(block(p.name, flag, p.mode.Perm(), size))
 	out.Write(padded(p.body))
 	return out.Bytes()
+}
+
+// record is a line of an extended header. It begins with its own length.
+func record(key, value string) string {
+	line := fmt.Sprintf(" %s=%s\n", key, value)
+	for n := len(line); ; n++ {
+		if whole := fmt.Sprint(n) + line; len(whole) == n {
+			return whole
+		}
+	}
 }
 
 // block is a header as POSIX has it (pax, "ustar Interchange Format").

@@ -76,7 +76,7 @@ func TestAnUploadThatIsCutGoesOnWhereItWasAndIsKept(t *testing.T) {
 }
 
 func TestADeathLosesNoMoreThanABatchOfAnUpload(t *testing.T) {
-	s, c := newShip(t), newCargo(3*spoolBatch, 1)
+	s, c := newShip(t), newCargo(3*spoolBatch+5, 1)
 	p := s.take(c)
 	fill(t, p, c.bytes[:2*spoolBatch-1])
 	s.shelf.files[c.digest].spool = nil // so that Close does not put it aside, as the death of the process does not
@@ -92,6 +92,9 @@ func TestADeathLosesNoMoreThanABatchOfAnUpload(t *testing.T) {
 	s.reopen()
 	s.wantPartial(c, len(c.bytes))
 	p = s.take(c)
+	if p.Size() != int64(len(c.bytes)) {
+		t.Errorf("goes on from %d of %d", p.Size(), len(c.bytes))
+	}
 	if digest, _, err := p.Finish(); digest != c.digest || err != nil {
 		t.Errorf("%s, %v", digest, err)
 	}
