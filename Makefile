@@ -39,7 +39,7 @@ test: lint unit e2e
 # second line has what the race detector is too slow for, and the store's deaths.
 unit:
 	$(GO) test -race -json $$($(GO) list ./... | grep -v /e2e) | $(GO) run ./e2e/skips e2e/skips.txt
-	$(GO) test -tags crash -json ./store ./staging | $(GO) run ./e2e/skips e2e/skips.txt
+	$(GO) test -tags crash -json ./store ./staging ./upgrader | $(GO) run ./e2e/skips e2e/skips.txt
 
 e2e: packages
 	$(GO) test -count=1 -timeout=45m -json ./e2e/... | $(GO) run ./e2e/skips e2e/skips.txt

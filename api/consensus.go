@@ -54,6 +54,11 @@ type haState struct {
 }
 
 func (a *API) consensusState(http.Header, *http.Request) (int, any, error) {
+	s, err := a.ownState()
+	return http.StatusOK, s, err
+}
+
+func (a *API) ownState() (haState, error) {
 	leader, _ := a.Cluster.Leader()
 	s := haState{ConsensusEnabled: true, Valid: true, Roots: []struct{}{}, ServerHostname: a.Self.Name,
 		ConsensusID: a.Self.ID, ConsensusAddr: a.Self.Raft, ApiUrl: a.Self.API, Passive: leader != a.Self.ID}
@@ -68,10 +73,13 @@ func (a *API) consensusState(http.Header, *http.Request) (int, any, error) {
 			if m.ID == leader {
 				s.ActiveUri, s.ConsensusJoin = m.API, m.API
 			}
+			if m.ID == a.Self.ID {
+				s.Observer = m.Observer
+			}
 		}
 		return err
 	})
-	return http.StatusOK, s, err
+	return s, err
 }
 
 // tokenRequest asks for a join token.

@@ -23,6 +23,7 @@ type EnrolRequest struct {
 	Image       string
 	Platform    string
 	Incarnation string
+	Observer    bool   // it wants no vote
 	CSR         string // PEM; the hosts in it are those of the certificate
 }
 
@@ -42,7 +43,7 @@ type EnrolPeer struct {
 
 func (r EnrolRequest) member() model.Member {
 	return model.Member{ID: r.ID, Name: r.Name, API: r.API, Raft: r.Raft, Version: r.Version,
-		Image: r.Image, Platform: r.Platform, Incarnation: r.Incarnation}
+		Image: r.Image, Platform: r.Platform, Incarnation: r.Incarnation, Observer: r.Observer}
 }
 
 // Enrol gives a joiner with a valid token a certificate of this cluster. It is

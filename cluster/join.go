@@ -50,7 +50,7 @@ func (n *Node) enrol(ctx context.Context) ([]EnrolPeer, error) {
 	me := n.Self
 	answer, err := askToEnrol(ctx, *n.Join, EnrolRequest{Token: n.Join.Token, ID: me.ID, Name: me.Name,
 		API: me.API, Raft: me.Raft, Version: me.Version, Image: me.Image, Platform: me.Platform,
-		Incarnation: me.Incarnation, CSR: string(csr)}, n.log)
+		Incarnation: me.Incarnation, Observer: me.Observer, CSR: string(csr)}, n.log)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func (n *Node) enrol(ctx context.Context) ([]EnrolPeer, error) {
 	return answer.Peers, durable.WriteBytes(filepath.Join(n.Dir, joinFile), 0o644, raw)
 }
 
-// enter has the members add this one, and returns when it votes and has the
-// cluster's record.
+// enter has the members add this one, and returns when it votes, if it is to, and
+// has the cluster's record.
 func (n *Node) enter(peers []EnrolPeer) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, joinLimit)

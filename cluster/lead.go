@@ -97,6 +97,7 @@ func (n *Node) takeOver() {
 		err := n.await(context.Background(), n.raft.Barrier(rpcTimeout))
 		if err == nil && n.raft.CurrentTerm() == term {
 			n.lead.passed(term)
+			n.goes(n.forgetGone)
 			return
 		}
 		select {

@@ -87,15 +87,16 @@ func (n *Node) oneChange(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// addHere makes m a voter, on the leader: first without a vote, until it has
-// caught up, so that it never holds up the cluster. It may be called again.
+// addHere makes m a member, on the leader: first without a vote, until it has
+// caught up, so that it never holds up the cluster; an observer stays so. It may
+// be called again.
 func (n *Node) addHere(ctx context.Context, m model.Member) error {
 	release, err := n.oneChange(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if s, there := find(n.servers(), m.ID); there && s.Suffrage == raft.Voter && string(s.Address) == m.Raft {
+	if n.isMember(m) {
 		return nil
 	}
 	if err := n.Store.View(func(v *store.View) error {
@@ -110,14 +111,53 @@ func (n *Node) addHere(ctx context.Context, m model.Member) error {
 	if err := n.catchUp(ctx, m); err != nil {
 		return err
 	}
-	if _, err := n.Propose(ctx, store.New(store.OpMemberReport, store.MemberReport{Member: m})); err != nil {
-		return fmt.Errorf("record member %s: %w", m.Name, err)
+	if err := n.putOnRecord(ctx, m); err != nil {
+		return err
 	}
-	if err := n.await(ctx, n.raft.AddVoter(id, address, 0, patience(ctx))); err != nil {
-		return n.passOn(fmt.Errorf("give %s a vote: %w", m.Name, err), err)
+	if !m.Observer {
+		if err := n.await(ctx, n.raft.AddVoter(id, address, 0, patience(ctx))); err != nil {
+			return n.passOn(fmt.Errorf("give %s a vote: %w", m.Name, err), err)
+		}
 	}
-	n.log.Info("member joined", "member", m.Name, "id", m.ID, "raft", m.Raft)
+	n.log.Info("member joined", "member", m.Name, "id", m.ID, "raft", m.Raft, "observer", m.Observer)
 	return nil
+}
+
+// isMember says whether m is one already, as it wants to be.
+func (n *Node) isMember(m model.Member) bool {
+	s, there := find(n.servers(), m.ID)
+	if !there || string(s.Address) != m.Raft {
+		return false
+	}
+	if !m.Observer {
+		return s.Suffrage == raft.Voter
+	}
+	return n.Store.View(func(v *store.View) error {
+		_, err := v.Member(m.ID)
+		return err
+	}) == nil
+}
+
+// putOnRecord records a newcomer. An upgrade may have been started since it was
+// let in, and its plan is made: then it is taken out again and told why (S21).
+func (n *Node) putOnRecord(ctx context.Context, m model.Member) error {
+	a, err := n.Propose(ctx, store.New(store.OpMemberReport, store.MemberReport{Member: m}))
+	if err == nil {
+		err = a.Err()
+	}
+	if !errors.Is(err, store.ErrConflict) {
+		if err != nil {
+			return fmt.Errorf("record member %s: %w", m.Name, err)
+		}
+		return nil
+	}
+	if err := n.await(ctx, n.raft.RemoveServer(raft.ServerID(m.ID), 0, patience(ctx))); err != nil {
+		return n.passOn(fmt.Errorf("take %s out again: %w", m.Name, err), err)
+	}
+	if err := n.Store.View(frozen); err != nil {
+		return err
+	}
+	return model.Problemf(model.Conflict, "join: an upgrade was under way: try again")
 }
 
 // catchUp returns when m has applied all that is committed now.

@@ -84,6 +84,9 @@ func (n *Node) prepare(ctx context.Context) (begin func(context.Context) error, 
 	case fresh:
 		return nil, errors.New("open the cluster member: the data directory is empty, and neither to begin a cluster nor to join one was asked")
 	}
+	if err := n.recoverQuorum(); err != nil {
+		return nil, err
+	}
 	return func(context.Context) error { return nil }, n.renewKeys()
 }
 

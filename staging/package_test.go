@@ -178,7 +178,7 @@ func TestVerifyReadsEveryByteOnceAndKeepsNone(t *testing.T) {
 }
 
 func readOnce(t *testing.T, f Format) {
-	archive, trust := large(t, 32<<20, f)
+	archive, trust := large(t, 12<<20, f)
 	m := &meter{r: bytes.NewReader(archive)}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -58,6 +58,10 @@ func TestEveryBadPackageIsRefusedForWhatIsWrongWithIt(t *testing.T) {
 			d.key = nil
 			d.tail = []part{{name: signatureName, body: "-----BEGIN PGP SIGNATURE-----\n"}}
 		}, model.Refused, []string{signatureName, "cannot be read"}},
+		{"an empty signature", func(d *draft) {
+			d.key = nil
+			d.tail = []part{{name: signatureName}}
+		}, model.Refused, []string{signatureName, "cannot be read"}},
 		{"a signature without end", func(d *draft) {
 			d.key = nil
 			d.tail = []part{{name: signatureName, body: strings.Repeat("x", signatureLimit+1)}}

@@ -53,7 +53,20 @@ func TestWhatOnlyATarCanHaveIsRefused(t *testing.T) {
 			d.replace("bin/linux/amd64/theseusd", noise(200<<10))
 			d.add(part{name: "zeros", body: strings.Repeat("\x00", 8<<20)})
 		}, model.TooLarge, []string{"zeros unpacks", "100 times"}},
+		{"a file of too high a ratio before one that would make up for it", func(d *draft) {
+			d.parts = append([]part{{name: "zeros", body: strings.Repeat("\x00", 3<<20)}, {name: "noise", body: noise(60 << 10)}}, d.parts...)
+		}, model.TooLarge, []string{"100 times"}},
 	}, key, trust, TarGz)
+}
+
+// What does not compress is unpacked, and counted, before its file begins.
+func TestAFileWhoseBytesWereReadAheadHasItsRightRatio(t *testing.T) {
+	key, trust := newKey(t)
+	d := good(&key)
+	d.add(part{name: "docs/long", body: noise(28<<10) + strings.Repeat("\x00", 5<<18)})
+	if _, err := verify(t, d.in(t, TarGz), DefaultLimits(), trust); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestATarGzEndsWhereItEnds(t *testing.T) {
@@ -105,7 +118,7 @@ func noise(n int) string {
 
 func TestABombIsNotReadToItsEnd(t *testing.T) {
 	d := good(nil)
-	d.parts = append([]part{{name: "zeros", body: strings.Repeat("\x00", 256<<20)}}, d.parts...)
+	d.parts = append([]part{{name: "zeros", body: strings.Repeat("\x00", 32<<20)}}, d.parts...)
 	archive := d.in(t, TarGz)
 	m := &meter{r: bytes.NewReader(archive)}
 	_, err := Open(m, int64(len(archive)), DefaultLimits())
@@ -127,7 +140,8 @@ func TestTheTarToolAndWeReadEachOther(t *testing.T) {
 	if err := os.Mkdir(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	shell(t, open, "tar -xzf ../ours.tar.gz && sha256sum --strict --check sha256sums && test -x bin/linux/amd64/theseusd")
+	shell(t, open, "tar -xzf ../ours.tar.gz && sha256sum --strict --check sha256sums && test -x bin/linux/amd64/theseusd && "+
+		"test $(stat -c %Y bin/linux/amd64/theseusd) = $(date -d 1980-01-01T00:00Z +%s)")
 	for _, how := range []string{"gnu", "pax", "ustar"} {
 		shell(t, open, "tar --format="+how+" -czf ../theirs.zip *")
 		if facts, err := VerifyFile(t.Context(), filepath.Join(dir, "theirs.zip"), DefaultLimits(), trust); err != nil || !facts.Trusted {
@@ -191,18 +205,27 @@ func TestATarGzThatChangesUnderneathIsNotRead(t *testing.T) {
 	key, _ := newKey(t)
 	before, after := good(&key), good(&key)
 	after.at("bin/linux/amd64/theseusd").body = "daemon for amd65"
-	m := &swap{bytes.NewReader(before.in(t, TarGz))}
-	p, err := Open(m, m.now.Size(), DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
+	at := bytes.Index(before.tar(t), []byte("daemon for amd64"))
+	for what, now := range map[string][]byte{
+		"checksum":       after.in(t, TarGz),
+		"unexpected EOF": zipped(t, before.tar(t)[:at+3]),
+	} {
+		m := &swap{bytes.NewReader(before.in(t, TarGz))}
+		p, err := Open(m, m.now.Size(), DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.now = bytes.NewReader(now)
+		r, _, err := p.Binary("linux/amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.ReadAll(r)
+		checkProblem(t, err, model.Refused, "bin/linux/amd64/theseusd", what)
+		if err := Sign(t.Context(), io.Discard, p, key); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("signing it again: %v", err)
+		}
 	}
-	m.now = bytes.NewReader(after.in(t, TarGz))
-	r, _, err := p.Binary("linux/amd64")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = io.ReadAll(r)
-	checkProblem(t, err, model.Refused, "bin/linux/amd64/theseusd")
 }
 
 // swap is a file that another takes the place of.

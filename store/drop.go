@@ -39,7 +39,9 @@ func (s *Store) Archives() (digests []string, err error) {
 	err = s.vault.use(func(g *generation) error {
 		entries, err := os.ReadDir(g.archivesPath())
 		for _, e := range entries {
-			digests = append(digests, strings.TrimSuffix(e.Name(), fileSuffix))
+			if digest, whole := strings.CutSuffix(e.Name(), fileSuffix); whole { // not one that is being made
+				digests = append(digests, digest)
+			}
 		}
 		return err
 	})

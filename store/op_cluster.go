@@ -58,19 +58,32 @@ func initCluster(e entry, c ClusterInit) error {
 	return put(e.tx, bucketRecords, keyCluster, c.Cluster)
 }
 
+// reportMember takes nobody new in while an upgrade works: its plan is made.
 func reportMember(e entry, c MemberReport) error {
+	if e.tx.Bucket(bucketMembers).Get([]byte(c.Member.ID)) == nil {
+		u, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+		if err != nil {
+			return err
+		}
+		if ok && u.Phase.Status() == "working" {
+			return ErrConflict
+		}
+	}
 	return put(e.tx, bucketMembers, []byte(c.Member.ID), c.Member)
 }
 
 // removeMember also takes the member out of an upgrade's plan and turn: nobody
 // waits for what is gone.
 func removeMember(e entry, c MemberRemove) error {
-	u, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
-	if err != nil {
-		return err
-	}
-	if ok {
-		if err := put(e.tx, bucketRecords, keyUpgrade, without(u, c.ID)); err != nil {
+	for _, key := range [][]byte{keyUpgrade, keyRelease} {
+		u, ok, err := get[model.Upgrade](e.tx, bucketRecords, key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if err := put(e.tx, bucketRecords, key, without(u, c.ID)); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // then each member by its own version and platform, then who is there at all.
 // Members in exclude, by id, are not asked.
 func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archive, exclude []string) (model.Archive, error) {
-	pkg, err := staging.Open(spool, a.Size, u.Limits)
+	pkg, err := staging.OpenContext(ctx, spool, a.Size, u.Limits)
 	if err != nil {
 		return a, err
 	}

@@ -100,7 +100,7 @@ func (u *Upgrader) verify(ctx context.Context, up *model.Upgrade) error {
 
 // readyQuestion asks a member whether its prerequisites hold for an archive.
 type readyQuestion struct {
-	Size int64 `json:"size"`
+	Image string `json:"image"` // of its platform
 }
 
 func (u *Upgrader) answerReady(ctx context.Context, in json.RawMessage) (any, error) {
@@ -109,11 +109,7 @@ func (u *Upgrader) answerReady(ctx context.Context, in json.RawMessage) (any, er
 		return nil, model.Problemf(model.Malformed, "read the question: %v", err)
 	}
 	found := []string{}
-	p, err := u.look()
-	if err != nil {
-		return nil, err
-	}
-	if up := p.upgrade; up != nil && up.Archive.Images[u.Self.Platform] == u.Self.Image {
+	if q.Image == u.Self.Image {
 		return found, nil // it was brought there by hand: nothing of it will change
 	}
 	for _, w := range words(u.Own.Prerequisites(ctx, u.DataDir, 0)) {

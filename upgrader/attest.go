@@ -67,17 +67,17 @@ func (u *Upgrader) rehash(a model.Archive) error {
 type onlyReader struct{ io.Reader }
 
 // pkg opens this member's own copy as a package.
-func (u *Upgrader) pkg(a model.Archive) (*staging.Package, error) {
+func (u *Upgrader) pkg(ctx context.Context, a model.Archive) (*staging.Package, error) {
 	archive, err := u.Store.Archive(a.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("open its copy of the archive: %w", err)
 	}
-	return staging.Open(archive, a.Size, u.Limits)
+	return staging.OpenContext(ctx, archive, a.Size, u.Limits)
 }
 
 // reverify checks package and signature with this member's own keys.
 func (u *Upgrader) reverify(ctx context.Context, a model.Archive) error {
-	pkg, err := u.pkg(a)
+	pkg, err := u.pkg(ctx, a)
 	if err != nil {
 		return err
 	}

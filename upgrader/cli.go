@@ -40,11 +40,11 @@ func (u *Upgrader) fitCLI(ctx context.Context, p picture) error {
 	case up.Archive.Images[u.Self.Platform] != u.Self.Image:
 		return u.Own.CLI.PutBack(up.ID)
 	}
-	return u.Own.CLI.Replace(ctx, image, up.ID, func() (io.ReadCloser, error) { return u.openCLI(up.Archive) })
+	return u.Own.CLI.Replace(ctx, image, up.ID, func() (io.ReadCloser, error) { return u.openCLI(ctx, up.Archive) })
 }
 
-func (u *Upgrader) openCLI(a model.Archive) (io.ReadCloser, error) {
-	pkg, err := u.pkg(a)
+func (u *Upgrader) openCLI(ctx context.Context, a model.Archive) (io.ReadCloser, error) {
+	pkg, err := u.pkg(ctx, a)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("the archive of %s is not here any more: put its bin/%s/theseus there by hand", a.Version, u.Self.Platform)
 	}

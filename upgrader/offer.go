@@ -42,7 +42,7 @@ type offer struct {
 
 // keepProof writes down what vouches for the running image while its package is
 // here: the package goes when it is cleared away, and the image stays.
-func (u *Upgrader) keepProof(_ context.Context, p picture) error {
+func (u *Upgrader) keepProof(ctx context.Context, p picture) error {
 	if u.proven || p.upgrade == nil || p.upgrade.Archive.Images[u.Self.Platform] != u.Self.Image {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (u *Upgrader) keepProof(_ context.Context, p picture) error {
 		u.proven = err == nil
 		return err
 	}
-	pkg, err := u.pkg(p.upgrade.Archive)
+	pkg, err := u.pkg(ctx, p.upgrade.Archive)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // this member was brought here without it
 	}

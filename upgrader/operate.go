@@ -132,7 +132,8 @@ func (u *Upgrader) ready(ctx context.Context, p picture, exclude []string) error
 			return nil
 		}
 		var found []string
-		if err := u.Cluster.Call(ctx, m.ID, pathReady, readyQuestion{Size: p.upgrade.Archive.Size}, &found); err != nil {
+		question := readyQuestion{Image: p.upgrade.Archive.Images[m.Platform]}
+		if err := u.Cluster.Call(ctx, m.ID, pathReady, question, &found); err != nil {
 			return []string{unreachable(m, err)}
 		}
 		return found

@@ -1,3 +1,6 @@
+//go:build !race
+
+// The race detector makes it ten times as slow, and it is one goroutine.
 package upgrader
 
 import (

@@ -110,7 +110,7 @@ func copyDigest(path string) (digest string, err error) {
 // extract unpacks this member's new binary beside the old one. When the archive
 // was cleared away meanwhile, a peer's own executable does as well.
 func (u *Upgrader) extract(ctx context.Context, a model.Archive) (string, error) {
-	pkg, err := u.pkg(a)
+	pkg, err := u.pkg(ctx, a)
 	if errors.Is(err, store.ErrNotFound) {
 		return u.fetch(ctx, a.Images[u.Self.Platform])
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,8 @@ func haCommand(a *app) *cobra.Command {
 		a.reader("leader", "Show the id of the member that leads", value, "system/consensus/leader"),
 		a.reader("active", "Show the id of the member that is active", value, "system/consensus/active"),
 		a.reader("id", "Show the id of the member that answers", value, "system/consensus/id"),
-		joinTokenCommand(a), removeCommand(a), transferCommand(a))
+		a.reader("dump", "Show the member's own place in the cluster, and every member", fields, "system/consensus/fullstate"),
+		failOverSafeCommand(a), joinTokenCommand(a), removeCommand(a), transferCommand(a))
 }
 
 // reader is a command without arguments that shows what is at path.
@@ -85,6 +87,25 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+func failOverSafeCommand(a *app) *cobra.Command {
+	c := leaf("failOverSafe [DURATION]", "Say whether the cluster would go on at once without its leader", 0, 1, nil)
+	c.Long = c.Short + ".\n\nDURATION, from 50ms to 5s, is how long another voter may take to catch up. Prints true or false."
+	c.RunE = func(c *cobra.Command, args []string) error {
+		path := "system/consensus/failOverSafe"
+		if len(args) > 0 {
+			path += "?waitFor=" + url.QueryEscape(args[0])
+		}
+		return a.with(c, func(api *client.Client) error {
+			var raw json.RawMessage
+			if _, err := api.Write(c.Context(), "POST", path, nil, &raw); err != nil {
+				return err
+			}
+			return a.show(c, raw, value)
+		})
+	}
+	return c
 }
 
 func joinTokenCommand(a *app) *cobra.Command {

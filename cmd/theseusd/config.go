@@ -26,6 +26,7 @@ type config struct {
 	JoinToken     string
 	TrustedKeys   []string
 	AllowUnsigned bool
+	Observer      bool
 	CLIPath       string
 	Restart       string // exec or exit
 	LogLevel      string
@@ -51,6 +52,7 @@ func defineFlags(f *pflag.FlagSet) {
 	f.String("join-token", "", "join token, as printed by `theseus system ha join-token`")
 	f.String("join-token-file", "", "file with the join token")
 	f.StringArray("trusted-key", nil, "minisign public key, or file with one, that may sign packages (repeatable)")
+	f.Bool("observer", false, "join without a vote: replicate and serve, never lead; on the first start only")
 	f.Bool("allow-unsigned", false, "accept packages without a signature")
 	f.String("cli-path", "", "theseus executable that is to be of the same release as this daemon (default: none)")
 	f.String("restart", restartExec, "how an upgrade restarts this daemon: exec in place, or exit for a supervisor that starts it again whenever it ends")
@@ -87,6 +89,7 @@ func loadConfig(f *pflag.FlagSet, env func(string) (string, bool)) (config, erro
 	}
 	c.TrustedKeys, _ = f.GetStringArray("trusted-key")
 	c.AllowUnsigned, _ = f.GetBool("allow-unsigned")
+	c.Observer, _ = f.GetBool("observer")
 	return c, c.complete(get("join-token-file"))
 }
 

@@ -70,6 +70,9 @@ func (d *daemon) open(ctx context.Context) error {
 		if err := d.firstStart(); err != nil {
 			return err
 		}
+		if err := cluster.SetAside(d.DataDir, cluster.Join{URL: d.Join, Token: d.JoinToken}, d.log); err != nil {
+			return err
+		}
 	}
 	for _, step := range []func(context.Context) error{
 		d.openListeners, d.openAPI, d.openDisk, d.entitle, d.openCluster, d.openUpgrader,
@@ -165,7 +168,7 @@ func (d *daemon) openCluster(ctx context.Context) error {
 	}
 	d.self = model.Member{
 		ID: id.ID, Incarnation: id.Incarnation, Name: d.Name, Version: version, Image: d.own.Image,
-		Platform: platform(), Boot: bootID(), PID: os.Getpid(),
+		Platform: platform(), Boot: bootID(), PID: os.Getpid(), Observer: d.Observer,
 		API:  "https://" + d.advertised(d.apiListener),
 		Raft: d.advertised(d.raftListener),
 	}
@@ -193,6 +196,9 @@ func (d *daemon) beginning(c *cluster.Config) error {
 	}
 	if !fresh {
 		return nil
+	}
+	if d.Observer {
+		return errors.New("--observer: an observer cannot begin a cluster; say with --join and a join token which one it is to observe")
 	}
 	admin, err := d.firstAdmin()
 	if err != nil {

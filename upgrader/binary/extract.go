@@ -71,6 +71,8 @@ func (l looks) give(ctx context.Context, path string) error {
 // that is there already and right is kept, and r is not read. May be called
 // again; bytes that are not the image leave nothing behind.
 func (o *Own) Extract(ctx context.Context, r io.Reader, image string) (string, error) {
+	o.files.Lock()
+	defer o.files.Unlock()
 	want, err := o.looks()
 	if err != nil {
 		return "", err

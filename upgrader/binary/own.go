@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
@@ -27,6 +28,8 @@ type Own struct {
 	Supervised bool
 
 	seen glance // of Path, for Issues
+
+	files sync.Mutex // held while files come and go beside the executable
 }
 
 // Locate finds the executable that this process runs. The file may have been
@@ -81,8 +84,10 @@ func (o *Own) beside(what string) string {
 // Sweep removes what earlier upgrades left beside the executable, but for the
 // paths in keep; name Previous() there to keep the way back. While an attempt is
 // open, its record and its way back stay in any case. May be called again, and
-// not while Extract or Arm runs.
+// not while Arm runs; Extract and Prerequisites wait for it.
 func (o *Own) Sweep(keep ...string) error {
+	o.files.Lock()
+	defer o.files.Unlock()
 	patterns := []string{"next-*", "part-*"}
 	if _, open, err := o.Attempt(); err != nil || !open {
 		patterns = append(patterns, "previous", "verdict", "stopped")

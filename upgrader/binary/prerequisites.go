@@ -30,6 +30,8 @@ func (f Finding) String() string {
 // does, on a file of its own, and leaves nothing behind. What it says of the CLI
 // comes last. May be called at any time and again.
 func (o *Own) Prerequisites(ctx context.Context, dataDir string, room uint64) []Finding {
+	o.files.Lock()
+	defer o.files.Unlock()
 	found := alone(o.Path, os.Getpid())
 	if err := o.Present(); err != nil {
 		found = append(found, Finding{"own binary found", o.Path, err.Error(), "put the executable there, then stage again"})
