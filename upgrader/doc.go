@@ -13,12 +13,17 @@
 //	effects.go   what a member does beside proposing: arm, drain, swap, hand over
 //	trial.go     the new binary's trial run
 //	ask.go       what members ask each other
-//	upload.go    an archive's way from a client onto every member
+//	upload.go    an archive's way from a client onto every member; resume.go and
+//	             partial.go: one that was cut; inline.go: the single step
 //	admit.go     whether it may go to the cluster at all
-//	stage.go     every member's part in that: answer, attest, commit, tidy up
+//	stage.go     every member's part in that: answer, attest, commit; votes.go counts
 //	attest.go    is this member's own copy good?
-//	operate.go   what operators ask for: start, stop and clear, exec
-//	tracking.go  the record as people see it
+//	tidy.go      brings the disk in line with the record; cli.go the CLI
+//	late.go      a member that was away catches up; offer.go: what its peers do for it
+//	schedule.go  starts for later, and windows
+//	operate.go   what operators ask for: start, stop and clear, exec; options.go
+//	complete.go  completion without a member, by name
+//	tracking.go  the record as people see it; issues.go, history.go
 //
 // The package knows nothing of HTTP and nothing of Raft's insides: it proposes
 // commands and reads the store.
