@@ -1,7 +1,7 @@
 package staging
 
 import (
-	"aead.dev/minisign"
+	"errors"
 
 	"github.com/theseusd/theseus/model"
 )
@@ -20,26 +20,14 @@ func (t Trust) JudgeDocument(name string, text, sig []byte) (signer string, err 
 		}
 		return "", model.Problemf(model.Refused, "%s is not signed (no %s.minisig): have it signed by a key that you trust, or allow unsigned ones", name, name)
 	}
-	var s minisign.Signature
-	if err := s.UnmarshalText(sig); err != nil {
-		return "", model.Problemf(model.Refused, "%s.minisig cannot be read (%v): have %s signed again", name, err, name)
-	}
-	signer = keyID(s.KeyID)
-	known := false
-	for _, key := range t.keys {
-		if key.ID() != s.KeyID {
-			continue
-		}
-		if minisign.Verify(key, text, sig) {
-			return signer, nil
-		}
-		known = true
-	}
+	by, err := t.verify(text, sig)
 	switch {
-	case known:
-		return "", model.Problemf(model.Refused, "the signature of key %s does not fit %s: it was changed after it was signed, or is being replaced right now; try again, and ask who keeps it if it stays so", signer, name)
-	case !t.AllowUnsigned:
-		return "", model.Problemf(model.Refused, "%s is signed by key %s, which is not trusted here: name its public key as a trusted one if it should be", name, signer)
+	case errors.Is(err, errUnreadable):
+		return "", model.Problemf(model.Refused, "%s.minisig %v: have %s signed again", name, err, name)
+	case errors.Is(err, errMisfit):
+		return "", model.Problemf(model.Refused, "the signature of key %s does not fit %s: it was changed after it was signed, or is being replaced right now; try again, and ask who keeps it if it stays so", by.signer, name)
+	case !by.trusted && !t.AllowUnsigned:
+		return "", model.Problemf(model.Refused, "%s is signed by key %s, which is not trusted here: name its public key as a trusted one if it should be", name, by.signer)
 	}
-	return signer, nil
+	return by.signer, nil
 }

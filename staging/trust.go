@@ -1,6 +1,7 @@
 package staging
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -78,28 +79,42 @@ func (t Trust) unsigned() (signature, error) {
 
 // judge checks text, a signature over message.
 func (t Trust) judge(message, text []byte) (signature, error) {
+	by, err := t.verify(message, text)
+	switch {
+	case errors.Is(err, errUnreadable):
+		return signature{}, refused("%s %v: sign it again with `theseus package sign`", signatureName, err)
+	case errors.Is(err, errMisfit):
+		return signature{}, refused("the signature of key %s does not fit %s: the package was changed after it was signed; get it again from its builder", by.signer, sumsName)
+	case !by.trusted && !t.AllowUnsigned:
+		return signature{}, refused("it is signed by key %s, which is not trusted here: start theseusd with --trusted-key and its public key if it should be, or with --allow-unsigned", by.signer)
+	}
+	return by, nil
+}
+
+var (
+	errUnreadable = errors.New("cannot be read")
+	errMisfit     = errors.New("does not fit")
+)
+
+// verify says who signed message, and whether a trusted key did. A key that is
+// trusted and whose signature does not fit is errMisfit.
+func (t Trust) verify(message, text []byte) (by signature, err error) {
 	var s minisign.Signature
 	if err := s.UnmarshalText(text); err != nil {
-		return signature{}, refused("%s cannot be read (%v): sign it again with `theseus package sign`", signatureName, err)
+		return by, fmt.Errorf("%w (%w)", errUnreadable, err)
 	}
-	id := keyID(s.KeyID)
-	known := false
+	by.signer = keyID(s.KeyID)
 	for _, key := range t.keys {
 		if key.ID() != s.KeyID {
 			continue
 		}
 		if minisign.Verify(key, message, text) {
-			return signature{signer: id, trusted: true, comment: s.TrustedComment}, nil
+			by.trusted, by.comment = true, s.TrustedComment
+			return by, nil
 		}
-		known = true
+		err = errMisfit
 	}
-	switch {
-	case known:
-		return signature{}, refused("the signature of key %s does not fit %s: the package was changed after it was signed; get it again from its builder", id, sumsName)
-	case !t.AllowUnsigned:
-		return signature{}, refused("it is signed by key %s, which is not trusted here: start theseusd with --trusted-key and its public key if it should be, or with --allow-unsigned", id)
-	}
-	return signature{signer: id}, nil
+	return by, err
 }
 
 // keyID is a key's id as the minisign tool prints it.

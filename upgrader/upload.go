@@ -189,7 +189,7 @@ func (u *Upgrader) distribute(ctx context.Context, a model.Archive, by string, e
 	s := model.Staging{ID: cmd.ID, Archive: a, Receiver: u.Self.ID, Uploader: by, Started: stamp(), Exclude: exclude}
 	if err := u.propose(ctx, store.OpStageAnnounce, store.StageAnnounce{Staging: s}); err != nil {
 		if errors.Is(err, store.ErrConflict) {
-			return model.Problemf(model.Conflict, "another upload was faster: see `theseus system upgrade status`")
+			return model.Problemf(model.Conflict, "another upload was faster, or a member that was away is catching up right now: see `theseus system upgrade status`, and try again")
 		}
 		return err
 	}

@@ -24,6 +24,9 @@ func (o *Own) Issues() []string {
 }
 
 func (o *Own) changed() string {
+	if o.undisturbed() {
+		return ""
+	}
 	at, err := o.seen.image(o.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -35,6 +38,17 @@ func (o *Own) changed() string {
 			o.Path, at, o.Image)
 	}
 	return ""
+}
+
+// undisturbed says that the file at the path is the very one that runs: it cannot
+// be written while it does, so that nothing need be read.
+func (o *Own) undisturbed() bool {
+	runs, err := os.Stat(running)
+	if err != nil {
+		return false
+	}
+	at, err := os.Lstat(o.Path)
+	return err == nil && os.SameFile(runs, at)
 }
 
 // glance remembers the image of one file until that file changes.
