@@ -23,6 +23,8 @@ type Cluster interface {
 	// ReadIndex returns when the local store is as new as the cluster was at the call.
 	ReadIndex(ctx context.Context) error
 	Leader() (id string, ok bool)
+	// Removed says whether this member was taken out of the cluster.
+	Removed() bool
 	Peers(ctx context.Context) ([]model.Peer, error)
 	// Remove takes a member, by id or name, out of the cluster.
 	Remove(ctx context.Context, member string) error

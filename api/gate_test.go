@@ -54,6 +54,10 @@ func TestReadyNamesWhatIsMissing(t *testing.T) {
 	if !strings.Contains(w.Body.String(), `"serving: ok","started: ok","store: ok","leader: no member leads"`) {
 		t.Errorf("%s", w.Body)
 	}
+	m.cluster.removed = true
+	if w = m.want(t, "GET", "/readyz", "", 503, ""); !strings.Contains(w.Body.String(), "this member was removed from the cluster") {
+		t.Errorf("%s", w.Body)
+	}
 }
 
 func TestAReadSaysHowNewItIs(t *testing.T) {

@@ -40,6 +40,7 @@ type alone struct {
 	reads   int   // consistent reads
 	noIndex error // what ReadIndex answers
 	noLead  bool
+	removed bool
 	refuse  error // what everything else answers
 	asked   []string
 }
@@ -73,6 +74,8 @@ func (c *alone) Leader() (string, bool) {
 	}
 	return "m1", true
 }
+
+func (c *alone) Removed() bool { return c.removed }
 
 func (c *alone) ask(what string) error {
 	c.mu.Lock()

@@ -73,7 +73,10 @@ func (a *API) checks() []check {
 	if err := a.Store.Fault(); err != nil {
 		sound.reason = err.Error()
 	}
-	if _, ok := a.Cluster.Leader(); !ok {
+	switch _, ok := a.Cluster.Leader(); {
+	case a.Cluster.Removed():
+		led.reason = "this member was removed from the cluster: to join again it needs an empty data directory and a join token"
+	case !ok:
 		led.reason = "no member leads"
 	}
 	return []check{serving, {name: "started"}, sound, led}

@@ -40,8 +40,12 @@ func (n *Node) forget(id string) error {
 }
 
 // Removed says whether this member was taken out of the cluster: its own
-// configuration, as far as it got it, does not name it any more.
+// configuration, as far as it got it, does not name it any more. That of one
+// that is still joining does not name it yet. The api asks.
 func (n *Node) Removed() bool {
+	if !n.joined.Load() {
+		return false
+	}
 	servers := n.servers()
 	_, there := find(servers, n.Self.ID)
 	return len(servers) > 0 && !there

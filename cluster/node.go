@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -27,6 +28,7 @@ type Node struct {
 	lead      leadership
 
 	started chan struct{}   // closed when raft is there
+	joined  atomic.Bool     // Open has got this member as far as membership
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	once    sync.Once
@@ -60,6 +62,7 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 	if err := begin(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	n.joined.Store(true)
 	return n, nil
 }
 

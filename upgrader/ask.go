@@ -119,7 +119,8 @@ func (u *Upgrader) answerReady(ctx context.Context, in json.RawMessage) (any, er
 }
 
 func unreachable(m model.Member, err error) string {
-	return fmt.Sprintf("%s: does not answer on %s: %v: start it, or remove it with `theseus system ha remove %s`", m.Name, m.Raft, err, m.Name)
+	return fmt.Sprintf("%s: does not answer on %s: %v: start it; or leave it out with --exclude %s, then it follows when it is back; or remove it with `theseus system ha remove %s`",
+		m.Name, m.Raft, err, m.Name, m.Name)
 }
 
 // askLimit is how long one member may take to answer a question.

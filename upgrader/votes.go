@@ -33,7 +33,7 @@ func (u *Upgrader) awaitVotes(ctx context.Context, id string, limit time.Duratio
 		case <-ctx.Done():
 			reasons := refusals(votes, p.members)
 			for _, name := range late {
-				reasons = append(reasons, fmt.Sprintf("%s: did not %s within %s: is it up? start it, or remove it with `theseus system ha remove %s`", name, what, limit, name))
+				reasons = append(reasons, fmt.Sprintf("%s: did not %s within %s: is it up? start it; or leave it out with --exclude %s; or remove it with `theseus system ha remove %s`", name, what, limit, name, name))
 			}
 			return verdict(reasons)
 		}
