@@ -20,7 +20,7 @@ const asideFile = "before-join.json"
 // belongings are what makes a data directory a member of one cluster. What else
 // lies there, such as the lock, a token file or what was put aside before, stays.
 func belongings() []string {
-	return []string{"raft.db", "state", "tls", identityFile, joinFile, "admin-password", "release.json"}
+	return []string{"raft.db", "state", "tls", identityFile, joinFile, removedFile, "admin-password", "release.json"}
 }
 
 // aside is the word that must be written before the first thing is moved.

@@ -26,6 +26,7 @@ const (
 	pathJoin      = "/join"
 	pathAdd       = "/add"
 	pathRemove    = "/remove"
+	pathFarewell  = "/removed"
 )
 
 // callLimit bounds a question and an answer: a chunk with its header fits.
@@ -67,6 +68,7 @@ func newCalls(n *Node) *calls {
 		pathAwait:     n.answerAwait,
 		pathTransfer:  n.answerTransfer,
 		pathRemove:    n.answerRemove,
+		pathFarewell:  n.answerFarewell,
 		pathJoin:      n.answerJoin,
 		pathAdd:       n.answerAdd,
 	}

@@ -2,7 +2,14 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 
+	"github.com/hashicorp/raft"
+
+	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
 )
@@ -39,14 +46,36 @@ func (n *Node) forget(id string) error {
 	return err
 }
 
-// Removed says whether this member was taken out of the cluster: its own
-// configuration, as far as it got it, does not name it any more. That of one
-// that is still joining does not name it yet. The api asks.
-func (n *Node) Removed() bool {
-	if !n.joined.Load() {
-		return false
+// removedFile, in the data directory of a member that was removed, says so.
+const removedFile = "removed"
+
+// farewell tells a member that it was removed: raft stops sending to it, and it
+// may never see the configuration without it. One that is dead is told nothing.
+func (n *Node) farewell(ctx context.Context, s raft.Server) {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	n.calls.note([]EnrolPeer{{ID: string(s.ID), Raft: string(s.Address)}})
+	if err := n.Call(ctx, string(s.ID), pathFarewell, struct{}{}, nil); err != nil {
+		n.log.Info("the member that was removed did not hear of it", "id", s.ID, "error", err)
 	}
-	servers := n.servers()
-	_, there := find(servers, n.Self.ID)
-	return len(servers) > 0 && !there
+}
+
+func (n *Node) answerFarewell(_ context.Context, peer string, _ []byte) (any, error) {
+	n.removed.Store(true)
+	n.log.Error("this member was removed from the cluster; to join again it needs an empty data directory", "by", peer)
+	return struct{}{}, durable.WriteBytes(filepath.Join(n.Dir, removedFile), 0o644, []byte(peer+"\n"))
+}
+
+// Removed says whether this member was taken out of the cluster, as far as it
+// heard. The api asks.
+func (n *Node) Removed() bool { return n.removed.Load() }
+
+// wasRemoved reads what an earlier life was told.
+func (n *Node) wasRemoved() error {
+	_, err := os.Stat(filepath.Join(n.Dir, removedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	n.removed.Store(err == nil)
+	return err
 }

@@ -73,7 +73,6 @@ func (n *Node) watchLeadership() {
 	n.raft.RegisterObserver(observer)
 	defer n.raft.DeregisterObserver(observer)
 	stopped := n.Store.Stopped()
-	removed := false
 	for {
 		select {
 		case elected := <-n.raft.LeaderCh():
@@ -86,10 +85,6 @@ func (n *Node) watchLeadership() {
 			n.goes(n.standDown)
 		case <-n.life.Done():
 			return
-		}
-		if now := n.Removed(); now && !removed {
-			n.log.Error("this member was removed from the cluster; to join again it needs an empty data directory")
-			removed = true
 		}
 		n.lead.tell()
 	}

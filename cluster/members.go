@@ -215,9 +215,11 @@ func (n *Node) removeHere(ctx context.Context, id string) error {
 	if err := n.removable(ctx, id); err != nil {
 		return err
 	}
+	gone, _ := find(n.servers(), id)
 	if err := n.await(ctx, n.raft.RemoveServer(raft.ServerID(id), 0, patience(ctx))); err != nil {
 		return n.passOn(fmt.Errorf("remove member %s: %w", id, err), err)
 	}
+	n.farewell(ctx, gone)
 	if _, err := n.Propose(ctx, store.New(store.OpMemberRemove, store.MemberRemove{ID: id})); err != nil {
 		return fmt.Errorf("forget member %s: %w", id, err)
 	}

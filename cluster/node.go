@@ -28,7 +28,7 @@ type Node struct {
 	lead      leadership
 
 	started chan struct{}   // closed when raft is there
-	joined  atomic.Bool     // Open has got this member as far as membership
+	removed atomic.Bool     // this member was told that it is none any more
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	once    sync.Once
@@ -62,7 +62,6 @@ func Open(ctx context.Context, c Config) (*Node, error) {
 	if err := begin(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	n.joined.Store(true)
 	return n, nil
 }
 
@@ -87,7 +86,7 @@ func (n *Node) prepare(ctx context.Context) (begin func(context.Context) error, 
 	case fresh:
 		return nil, errors.New("open the cluster member: the data directory is empty, and neither to begin a cluster nor to join one was asked")
 	}
-	if err := n.recoverQuorum(); err != nil {
+	if err := errors.Join(n.recoverQuorum(), n.wasRemoved()); err != nil {
 		return nil, err
 	}
 	return func(context.Context) error { return nil }, n.renewKeys()

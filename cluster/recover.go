@@ -40,6 +40,9 @@ func (n *Node) recoverQuorum() error {
 	if err == nil {
 		err = n.replaceConfiguration(raw)
 	}
+	if err == nil {
+		err = durable.Remove(filepath.Join(n.Dir, removedFile)) // the file names it: it is a member
+	}
 	if err != nil {
 		return fmt.Errorf("recover with %s: %w", path, err)
 	}
