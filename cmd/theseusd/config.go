@@ -49,7 +49,7 @@ func defineFlags(f *pflag.FlagSet) {
 	f.String("advertise", "", "host that others reach this member by (default: the default route's address, else 127.0.0.1)")
 	f.String("name", "", "name of this member (default: the host name)")
 	f.String("join", "", "API URL of a member to join through, on the first start only")
-	f.String("join-token", "", "join token, as printed by `theseus system ha join-token`")
+	f.String("join-token", "", "join token, as printed by 'theseus system ha join-token'")
 	f.String("join-token-file", "", "file with the join token")
 	f.StringArray("trusted-key", nil, "minisign public key, or file with one, that may sign packages (repeatable)")
 	f.Bool("observer", false, "join without a vote: replicate and serve, never lead; on the first start only")
