@@ -11,7 +11,7 @@ TAGS    ?=
 
 GO          ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-faults      := exit segv panic badstate
+faults      := exit segv panic badstate badreplay oneway
 
 comma   := ,
 empty   :=

@@ -44,6 +44,10 @@ type Upgrader interface {
 	Cancel(ctx context.Context, by string) error
 	Unstage(ctx context.Context, by string) (pending bool, err error)
 	Complete(ctx context.Context, body []byte, by string) error
+	CheckAll(ctx context.Context) (model.CheckReport, error)
+	Pause(ctx context.Context, by string) error
+	Resume(ctx context.Context, by string) error
+	Rollback(ctx context.Context, by string) error
 	Exec() (upgrader.ExecAnswer, error)
 	Issues() ([]string, error)
 	Status() (model.Profile, error)
@@ -128,6 +132,11 @@ func (a *API) router() *chi.Mux {
 	get(r, root+"/system/upgrade/status", vital(a.upgradeStatus))
 	r.Post(root+"/system/upgrade/exec", login(a.exec))
 	r.Post(root+"/system/upgrade/complete", login(a.complete))
+	r.Post(root+"/system/upgrade/pause", login(a.pause))
+	r.Post(root+"/system/upgrade/resume", login(a.resume))
+	r.Post(root+"/system/upgrade/rollback", login(a.rollback))
+	r.Get(root+"/system/upgrade/check", login(a.check))
+	r.Post(root+"/system/upgrade/check", login(a.check))
 
 	get(r, root+"/system/consensus/peers", vital(a.peers))
 	get(r, root+"/system/consensus/leader", login(a.leader))

@@ -110,6 +110,11 @@ type script struct {
 	upload  func(body io.Reader) error // takes the place of reading an upload whole
 	asked   int                        // for the status
 	issues  []string
+	report  model.CheckReport
+}
+
+func (s *script) CheckAll(context.Context) (model.CheckReport, error) {
+	return s.report, s.err
 }
 
 func (s *script) Stage(_ context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error) {
@@ -154,6 +159,17 @@ func (s *script) Complete(_ context.Context, body []byte, by string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.got, s.by = body, by
+	return s.err
+}
+
+func (s *script) Pause(_ context.Context, by string) error    { return s.steered("pause", by) }
+func (s *script) Resume(_ context.Context, by string) error   { return s.steered("resume", by) }
+func (s *script) Rollback(_ context.Context, by string) error { return s.steered("rollback", by) }
+
+func (s *script) steered(how, by string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got, s.by = []byte(how), by
 	return s.err
 }
 

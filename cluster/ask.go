@@ -81,7 +81,9 @@ func (c *calls) post(ctx context.Context, member, path string, body []byte, out 
 		return fmt.Errorf("call %s: the answer is longer than %d bytes", path, callLimit)
 	}
 	if answer.StatusCode != http.StatusOK {
-		return readFailure(path, raw)
+		err := readFailure(path, raw)
+		c.node.heed(err)
+		return err
 	}
 	return readAnswer(path, raw, out)
 }
@@ -108,10 +110,15 @@ func readFailure(path string, raw []byte) error {
 		return &elsewhere{leader: f.Leader, cause: errors.New(text)}
 	case f.Gate:
 		return fmt.Errorf("%s: %w", strings.TrimSuffix(text, ": "+store.ErrGate.Error()), store.ErrGate)
-	case f.Kind != "":
-		return &model.Problem{Kind: f.Kind, Model: f.Model, Key: f.Key, Messages: f.Messages}
 	}
-	return errors.New(text)
+	if f.Kind == "" {
+		return errors.New(text)
+	}
+	p := &model.Problem{Kind: f.Kind, Model: f.Model, Key: f.Key, Messages: f.Messages}
+	if f.Stranger {
+		return &turnedAway{cause: p, byLeader: true}
+	}
+	return p
 }
 
 // dial connects to the member whose id stands for the host in a call's URL.

@@ -149,7 +149,8 @@ func reply(w http.ResponseWriter, answer any, err error) {
 func (c *calls) question(r *http.Request) (peer string, body []byte, err error) {
 	peer, _ = r.Context().Value(peerKey{}).(string)
 	if err := c.node.admit(peer); err != nil && r.URL.Path != pathJoin {
-		return peer, nil, model.Problemf(model.Forbidden, "call %s: %w", r.URL.Path, err)
+		err = model.Problemf(model.Forbidden, "call %s: %w", r.URL.Path, err)
+		return peer, nil, &turnedAway{cause: err, byLeader: c.node.Leading()}
 	}
 	if r.ContentLength < 0 || r.ContentLength > callLimit {
 		return peer, nil, model.Problemf(model.TooLarge, "call %s: a body of %d bytes; the limit is %d", r.URL.Path, r.ContentLength, callLimit)
@@ -171,6 +172,7 @@ type failure struct {
 	Elsewhere bool   `json:"elsewhere,omitempty"` // the member does not lead
 	Leader    string `json:"leader,omitempty"`    // who does
 	Gate      bool   `json:"gate,omitempty"`      // the cluster version does not allow it yet
+	Stranger  bool   `json:"stranger,omitempty"`  // the leader says that the asker is no member
 }
 
 func failureOf(err error) failure {
@@ -179,6 +181,8 @@ func failureOf(err error) failure {
 	if errors.As(err, &moved) {
 		f.Elsewhere, f.Leader, f.Messages = true, moved.leader, []string{moved.cause.Error()}
 	}
+	var away *turnedAway
+	f.Stranger = errors.As(err, &away) && away.byLeader
 	var p *model.Problem
 	if errors.As(err, &p) {
 		f.Kind, f.Model, f.Key, f.Messages = p.Kind, p.Model, p.Key, p.Messages

@@ -68,7 +68,30 @@ func (n *Node) answerFarewell(_ context.Context, peer string, _ []byte) (any, er
 
 // Removed says whether this member was taken out of the cluster, as far as it
 // heard. The api asks.
-func (n *Node) Removed() bool { return n.removed.Load() }
+func (n *Node) Removed() bool {
+	_, led := n.Leader()
+	return n.removed.Load() || !led && n.stranger.Load()
+}
+
+// turnedAway refuses a call of somebody who is not a member.
+type turnedAway struct {
+	cause    error
+	byLeader bool // who knows; another may not have heard yet that somebody joined
+}
+
+func (e *turnedAway) Error() string { return e.cause.Error() }
+func (e *turnedAway) Unwrap() error { return e.cause }
+
+// heed takes a leader's word that this member is none: it was down when it was
+// removed. That is not written down, and holds until a leader turns up after
+// all: a removal that was not committed may be undone.
+func (n *Node) heed(err error) {
+	var away *turnedAway
+	if !errors.As(err, &away) || n.removed.Load() || n.stranger.Swap(true) {
+		return
+	}
+	n.log.Error("the leader does not know this member any more: it was removed from the cluster; to join again it needs an empty data directory")
+}
 
 // wasRemoved reads what an earlier life was told.
 func (n *Node) wasRemoved() error {

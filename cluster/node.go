@@ -27,12 +27,14 @@ type Node struct {
 	calls     *calls
 	lead      leadership
 
-	started chan struct{}   // closed when raft is there
-	removed atomic.Bool     // this member was told that it is none any more
-	life    context.Context // ends with Close
-	end     context.CancelFunc
-	once    sync.Once
-	running sync.WaitGroup
+	started chan struct{} // closed when raft is there
+	removed atomic.Bool   // this member was told that it is none any more
+
+	stranger atomic.Bool     // a leader has refused it as one
+	life     context.Context // ends with Close
+	end      context.CancelFunc
+	once     sync.Once
+	running  sync.WaitGroup
 
 	membership chan struct{} // full while this member, as leader, adds or removes one
 	compaction sync.Mutex    // held while the log is compacted

@@ -87,7 +87,7 @@ func (n *Node) gate(data []byte) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return store.Gate(c.Op, record.Version)
+	return store.Gate(c.Op, record)
 }
 
 // stopped is what a member whose store stopped answers.

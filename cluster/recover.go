@@ -71,12 +71,27 @@ func (n *Node) replaceConfiguration(raw []byte) error {
 	if last == 0 {
 		return errors.New("this data directory was never part of a cluster")
 	}
-	term, err := n.Store.Log().GetUint64([]byte("CurrentTerm")) // as raft names it, keyCurrentTerm in raft.go
+	term, err := n.recoveryTerm()
 	if err != nil {
 		return err
 	}
 	return n.Store.Log().StoreLogs([]*raft.Log{
 		{Index: last + 1, Term: term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}})
+}
+
+// termLeap is more terms than any cluster elects its leaders in.
+const termLeap = 1 << 32
+
+// recoveryTerm begins a term that no leader has had. The members that are left
+// may have logs of different lengths; was the new entry of a term of theirs, one
+// of them could take it for an entry of another's at the same index.
+func (n *Node) recoveryTerm() (term uint64, err error) {
+	key := []byte("CurrentTerm") // as raft names it, keyCurrentTerm in raft.go
+	if term, err = n.Store.Log().GetUint64(key); err != nil {
+		return 0, err
+	}
+	term += termLeap
+	return term, n.Store.Log().SetUint64(key, term)
 }
 
 // configurationOf holds what a peers file says to what a cluster needs.

@@ -94,7 +94,7 @@ func upgradedWithout(t *testing.T, c *Cluster, b Build, away *Member) {
 	defer f.Close()
 	a, err := c.Do(ctx, m, Request{Method: "POST", Path: stagePath + "?exclude=" + away.Name, Body: f, Size: -1})
 	answered(t, a, err, http.StatusCreated)
-	check(t, c.Run(ctx, m, `{"probation":"1s","exclude":["`+away.Name+`"]}`))
+	check(t, c.Run(ctx, m, `{"probation":"1s","ignore":["quorum"],"exclude":["`+away.Name+`"]}`))
 	check(t, Until(ctx, "the others to finish", func() (bool, error) {
 		s, err := askAny(ctx, c, away)
 		if s.Status == string(model.Failed) {

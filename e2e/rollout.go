@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/theseusd/theseus/model"
@@ -20,6 +21,21 @@ type Status struct {
 	To         string   `json:"to-version"`
 	Completed  bool     `json:"completed"`
 	Nodes      []Node   `json:"nodes"`
+	Working    string   `json:"working-node"`
+	Back       string   `json:"roll-back"`
+
+	Paused     *model.Pause `json:"paused"`
+	WaitingFor *WaitingFor  `json:"waiting-for"`
+	Proof      struct {
+		WayBack bool `json:"way-back"`
+	} `json:"proof"`
+}
+
+// WaitingFor is what an upgrade waits for, as people see it.
+type WaitingFor struct {
+	What    string   `json:"what"`
+	Until   string   `json:"until"`
+	Choices []string `json:"choices"`
 }
 
 // Node is one member's row of a Status.
@@ -108,6 +124,21 @@ func (c *Cluster) Follow(ctx context.Context, tell func(line string)) (Status, e
 		return s.ended(), nil
 	})
 	return last, err
+}
+
+// at counts the members in a step.
+func (s Status) at(step string) (n int) {
+	for _, node := range s.Nodes {
+		if node.Step == step {
+			n++
+		}
+	}
+	return n
+}
+
+// has says whether the transcript says what.
+func (s Status) has(what string) bool {
+	return strings.Contains(strings.Join(s.Transcript, "\n"), what)
 }
 
 // ended: a finished upgrade is over when completion is, too.

@@ -11,6 +11,12 @@ type Cluster struct {
 	// Failed maps the digest of an archive to why a member went back from it.
 	Failed map[string]string `json:"failed,omitempty"`
 
+	// Level is the protocol level that every member can read: 0 in a cluster that
+	// an earlier build began, until an upgrade of it is completed.
+	Level int `json:"level,omitempty"`
+	// Floor is the highest version that has led, once that is above Version.
+	Floor string `json:"floor,omitempty"`
+
 	ClusterNext
 }
 

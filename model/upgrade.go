@@ -49,6 +49,7 @@ const (
 	Checking  Phase = "checking"
 	Rolling   Phase = "rolling"
 	Verifying Phase = "verifying"
+	Reverting Phase = "reverting" // the whole rollout goes back
 	Finished  Phase = "finished"
 	Failed    Phase = "failed"
 )
@@ -72,9 +73,10 @@ const (
 	Leaving   Step = "leaving" // the last word a member can write before raft closes
 	Probation Step = "probation"
 	Done      Step = "done"
-	Skipped   Step = "skipped"  // already ran the target
-	Excluded  Step = "excluded" // left out by the operator; goes when it is back
-	Broken    Step = "failed"   // did not come back, or gave up
+	Skipped   Step = "skipped"   // already ran the target
+	Excluded  Step = "excluded"  // left out by the operator; goes when it is back
+	Broken    Step = "failed"    // did not come back, or gave up
+	Returning Step = "reverting" // waits for its turn to go back
 	Reverted  Step = "reverted"
 )
 
@@ -87,6 +89,24 @@ type Options struct {
 	Window string `json:"window,omitempty"`
 	// Exclude are the ids of the members left out of this run.
 	Exclude []string `json:"exclude,omitempty"`
+
+	Hold      bool          `json:"hold,omitempty"`       // completion waits for the operator
+	HoldAfter int           `json:"hold-after,omitempty"` // members through, then pause; 0 is never
+	OnFailure string        `json:"on-failure,omitempty"` // OnFailureRollback, or "" for halt
+	Ignore    []string      `json:"ignore,omitempty"`     // findings that the operator accepts, by name
+	Await     time.Duration `json:"await,omitempty"`      // how much longer members that are down may take to come to the checking
+	Force     bool          `json:"force,omitempty"`      // a build that failed before is tried again
+}
+
+// OnFailureRollback has a rollout that fails go back by itself.
+const OnFailureRollback = "rollback"
+
+// IgnoreQuorum accepts restarts that leave too few voters to write for a moment.
+const IgnoreQuorum = "quorum"
+
+// Plain says whether o asks for nothing that the first release did not know.
+func (o Options) Plain() bool {
+	return !o.Hold && o.HoldAfter == 0 && o.OnFailure == "" && len(o.Ignore) == 0 && o.Await == 0 && !o.Force
 }
 
 // Schedule is a start that was ordered and has not come yet.
@@ -120,6 +140,33 @@ type Upgrade struct {
 	Started  string    `json:"started,omitempty"`  // its first run
 	Ended    string    `json:"ended,omitempty"`    // its last run
 	Schedule *Schedule `json:"schedule,omitempty"` // only while it is staged
+
+	Paused   *Pause `json:"paused,omitempty"`   // nothing new begins
+	Held     int    `json:"held,omitempty"`     // the run whose hold-after was used
+	Rollback string `json:"rollback,omitempty"` // who asked to go back; "" once it does
+	Proof    *Proof `json:"proof,omitempty"`    // of the first member that was through
+	Back     string `json:"back,omitempty"`     // how going back ended: BackDone or BackFailed
+}
+
+// How going back ended.
+const (
+	BackDone   = "done"
+	BackFailed = "failed"
+)
+
+// Pause is an operator's word, or a hold's, that nothing new is to begin.
+type Pause struct {
+	By    string `json:"by"`
+	Since string `json:"since"` // RFC 3339
+}
+
+// Proof is what was found out about the new version at work on the first member
+// that was through, before the next one went.
+type Proof struct {
+	Run      int      `json:"run"`
+	Member   string   `json:"member"`
+	At       string   `json:"at"`                 // RFC 3339
+	Findings []string `json:"findings,omitempty"` // none: it works, and the way back is open
 }
 
 // Progress is one member's way through the upgrade.
@@ -148,7 +195,8 @@ type Turn struct {
 	Member  string `json:"member"`
 	Attempt int    `json:"attempt"`
 	Claimed bool   `json:"claimed"`
-	Boot    string `json:"boot"` // the process that claimed it
+	Boot    string `json:"boot"`           // the process that claimed it
+	Back    bool   `json:"back,omitempty"` // to the image that it ran before
 }
 
 // Wait is the part of a wait that has been lived through under any leader: a
@@ -156,6 +204,7 @@ type Turn struct {
 type Wait struct {
 	For    string        `json:"for"` // what is waited for, as the machine names it
 	Passed time.Duration `json:"passed"`
+	Why    string        `json:"why,omitempty"` // what stands in the way, for people
 }
 
 // Progress of member id, or nil.

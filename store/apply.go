@@ -17,7 +17,8 @@ type Entry struct {
 // codeStopped answers what comes after an entry that could not be applied.
 const codeStopped = "stopped"
 
-// Apply applies entries in order, all in one transaction, and answers each.
+// Apply applies entries in order, all in one transaction unless one of them is a
+// mark (OpStateDigest), and answers each.
 // What was applied before is skipped and answered with its index alone. At an
 // entry that cannot be applied the store stops for good: see Fault. Called by
 // Raft's FSM only, from one goroutine.
@@ -35,8 +36,16 @@ func (s *Store) Apply(entries []Entry) []Answer {
 		refuse(out)
 		return answers
 	}
-	if done, err := s.applyAll(rest, out); err != nil {
-		s.stopAt(rest, out, done, err)
+	for len(rest) > 0 {
+		n, mark := upToMark(rest)
+		if done, err := s.applyAll(rest[:n], out[:n]); err != nil {
+			s.stopAt(rest, out, done, err)
+			return answers
+		}
+		if mark {
+			s.takeDigest(rest[n-1].Index)
+		}
+		rest, out = rest[n:], out[n:]
 	}
 	return answers
 }

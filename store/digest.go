@@ -14,13 +14,21 @@ import (
 // Digest is the SHA-256, in hex, of all records: the same on every member that
 // has applied the same commands. How far that is does not go into it, since
 // entries that change no record count there too.
-func (v *View) Digest() (string, error) {
+func (v *View) Digest() (string, error) { return digestIn(v.tx, nil) }
+
+// digestIn ends early when quit is closed.
+func digestIn(tx *bolt.Tx, quit <-chan struct{}) (string, error) {
 	sum := sha256.New()
-	err := v.tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+	err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 		if bytes.Equal(name, bucketMeta) {
 			return nil
 		}
 		return b.ForEach(func(key, value []byte) error {
+			select {
+			case <-quit:
+				return errDigestLate
+			default:
+			}
 			if value == nil {
 				return fmt.Errorf("digest records: %s/%s is a bucket", name, key)
 			}

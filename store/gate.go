@@ -5,31 +5,36 @@ import (
 	"fmt"
 
 	"github.com/Masterminds/semver/v3"
+
+	"github.com/theseusd/theseus/model"
 )
 
 // ErrGate is returned for a command that the cluster version does not allow yet.
 var ErrGate = errors.New("closed until the upgrade is completed")
 
-// Gate says whether a command may be proposed at a cluster version. The leader
-// asks before it proposes: an older member could not read the entry.
-func Gate(name Op, clusterVersion string) error {
+// Gate says whether a command may be proposed in a cluster. The leader asks
+// before it proposes: an older member could not read the entry.
+func Gate(name Op, cluster model.Cluster) error {
 	row, known := ops()[name]
 	if !known {
 		return fmt.Errorf("command %q: not known to this version", name)
 	}
+	if row.level > cluster.Level {
+		return fmt.Errorf("command %s needs protocol level %d, the cluster is at %d: %w", name, row.level, cluster.Level, ErrGate)
+	}
 	if row.since == first {
 		return nil
 	}
-	at, err := semver.NewVersion(clusterVersion)
+	at, err := semver.NewVersion(cluster.Version)
 	if err != nil {
-		return fmt.Errorf("cluster version %q: %w", clusterVersion, err)
+		return fmt.Errorf("cluster version %q: %w", cluster.Version, err)
 	}
 	since, err := semver.NewVersion(row.since)
 	if err != nil {
 		return fmt.Errorf("command %s: since %q: %w", name, row.since, err)
 	}
 	if at.LessThan(since) {
-		return fmt.Errorf("command %s needs cluster version %s, it is %s: %w", name, row.since, clusterVersion, ErrGate)
+		return fmt.Errorf("command %s needs cluster version %s, it is %s: %w", name, row.since, cluster.Version, ErrGate)
 	}
 	return nil
 }

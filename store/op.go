@@ -50,15 +50,34 @@ const (
 	OpTurnClaim       Op = "turn.claim"
 	OpTurnStep        Op = "turn.step"
 	OpTurnWithdraw    Op = "turn.withdraw"
+
+	OpClusterLevel    Op = "cluster.level"
+	OpClusterFloor    Op = "cluster.floor"
+	OpUpgradeRun      Op = "upgrade.run"
+	OpUpgradePause    Op = "upgrade.pause"
+	OpUpgradeResume   Op = "upgrade.resume"
+	OpUpgradeRollback Op = "upgrade.rollback"
+	OpUpgradeRevert   Op = "upgrade.revert"
+	OpUpgradeReverted Op = "upgrade.reverted"
+	OpUpgradeCorrect  Op = "upgrade.correct"
+	OpUpgradeProof    Op = "upgrade.proof"
+	OpUpgradeWait     Op = "upgrade.wait"
+	OpTurnBack        Op = "turn.back"
 )
 
 // first stands for the first release: a command that was always there.
 const first = ""
 
-// op is one row of the table: since which cluster version a command may be
-// proposed, how it is applied, and a body to try it with.
+// Level is the highest protocol level that this build reads and writes. It goes
+// up with each build that adds commands to those of a release; the record of the
+// cluster says which one every member has.
+const Level = 1
+
+// op is one row of the table: since which cluster version and protocol level a
+// command may be proposed, how it is applied, and a body to try it with.
 type op struct {
 	since  string
+	level  int
 	apply  func(e entry, body json.RawMessage) error
 	sample any
 }
@@ -81,12 +100,19 @@ func with[B any](since string, apply func(entry, B) error, sample B) op {
 	}}
 }
 
+// atLevel is with for commands that came with a protocol level.
+func atLevel[B any](level int, apply func(entry, B) error, sample B) op {
+	row := with(first, apply, sample)
+	row.level = level
+	return row
+}
+
 // ops is the table. Building it anew at each call keeps it out of package state.
 func ops() map[Op]op {
 	table := map[Op]op{}
-	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), nextOps()} {
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), markerOps(), nextOps()} {
 		for name, row := range part {
-			table[name] = row
+			table[name] = proper(name, row)
 		}
 	}
 	return table

@@ -58,7 +58,7 @@ func grantTurn(e entry, c TurnRef) error {
 // claimTurn is the lease: one member, one attempt, one process.
 func claimTurn(e entry, c TurnClaim) error {
 	return changeMember(e, c.ID, c.Member, c.Note, func(u *model.Upgrade, p *model.Progress) error {
-		if !goes(e, u) || !holds(u, c.Member, c.Attempt) || u.Turn.Claimed {
+		if !holds(u, c.Member, c.Attempt) || u.Turn.Claimed || !mayGo(e, u) {
 			return ErrConflict
 		}
 		u.Turn.Claimed, u.Turn.Boot = true, c.Boot
@@ -66,6 +66,14 @@ func claimTurn(e entry, c TurnClaim) error {
 		p.Step, p.Since, p.Boot, p.Reason = model.Claimed, e.at, c.Boot, ""
 		return nil
 	})
+}
+
+// mayGo says whether the turn that is granted may be claimed still.
+func mayGo(e entry, u *model.Upgrade) bool {
+	if u.Turn.Back {
+		return goesBack(e, u)
+	}
+	return goes(e, u)
 }
 
 func holds(u *model.Upgrade, member string, attempt int) bool {
@@ -82,7 +90,7 @@ func stepTurn(e entry, c TurnStep) error {
 		}
 		p.Step, p.Since, p.Boot, p.Reason = c.To, e.at, c.Boot, c.Reason
 		switch c.To {
-		case model.Waiting, model.Done, model.Broken, model.Reverted:
+		case model.Waiting, model.Returning, model.Done, model.Broken, model.Reverted:
 			u.Turn, p.Settled = nil, e.at
 		}
 		return nil

@@ -129,10 +129,11 @@ func changeUpgrade(e entry, id, note string, change func(*model.Upgrade) error) 
 
 func startUpgrade(e entry, c UpgradeStart) error {
 	return changeUpgrade(e, c.ID, c.Note, func(u *model.Upgrade) error {
-		if u.Phase != model.Staged && u.Phase != model.Failed {
+		if u.Phase != model.Staged && u.Phase != model.Failed || backUnderWay(u) {
 			return ErrConflict
 		}
 		u.Phase, u.Since, u.Final = model.Checking, e.at, ""
+		u.Paused, u.Rollback, u.Back, u.Proof = nil, "", "", nil
 		u.Stop, u.Turn, u.Wait = false, nil, model.Wait{}
 		u.Options, u.Members, u.Schedule = c.Options, c.Members, nil
 		u.Ended = ""
@@ -141,6 +142,11 @@ func startUpgrade(e entry, c UpgradeStart) error {
 		}
 		return nil
 	})
+}
+
+// backUnderWay: a member that failed goes back, or all are asked to.
+func backUnderWay(u *model.Upgrade) bool {
+	return u.Rollback != "" || u.Turn != nil && u.Turn.Back
 }
 
 // moveUpgrade never moves while a member is out: a phase ends with its turns.
@@ -191,7 +197,7 @@ func skipMember(e entry, c UpgradeMember) error {
 // goes says whether members may go: in turn, and after the end those that lagged
 // behind, unless a newer upgrade has taken over from this one.
 func goes(e entry, u *model.Upgrade) bool {
-	return !u.Stop && (u.Phase == model.Rolling || u.Phase == model.Finished && newest(e, u))
+	return !u.Stop && u.Paused == nil && u.Rollback == "" && (u.Phase == model.Rolling || u.Phase == model.Finished && newest(e, u))
 }
 
 // newest says that nothing is staged or on its way that came after u.

@@ -1,7 +1,14 @@
-//go:build !fault_badstate
+//go:build !fault_badstate && !fault_badreplay && !fault_oneway
 
 package store
 
-// readable says whether this build can read the records of a bucket. A build
-// with the tag fault_badstate cannot: tests use it as a bad release.
-func readable([]byte) error { return nil }
+// What builds with a fault do otherwise: tests use them as bad releases.
+
+// readable is raw if this build can read the records of a bucket.
+func readable(_, raw []byte) ([]byte, error) { return raw, nil }
+
+// proper is how a command is applied.
+func proper(_ Op, row op) op { return row }
+
+// scribble changes the records when they are opened to serve.
+func (*Store) scribble() error { return nil }

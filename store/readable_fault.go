@@ -4,9 +4,13 @@ package store
 
 import "errors"
 
-func readable(bucket []byte) error {
+func readable(bucket, raw []byte) ([]byte, error) {
 	if string(bucket) == string(bucketMembers) {
-		return errors.New("this build was made with FAULT=badstate and cannot read members")
+		return nil, errors.New("this build was made with FAULT=badstate and cannot read members")
 	}
-	return nil
+	return raw, nil
 }
+
+func proper(_ Op, row op) op { return row }
+
+func (*Store) scribble() error { return nil }

@@ -47,7 +47,7 @@ func get[R any](tx *bolt.Tx, bucket, key []byte) (r R, ok bool, err error) {
 }
 
 func decodeRecord(bucket, key, raw []byte, r any) error {
-	err := readable(bucket)
+	raw, err := readable(bucket, raw)
 	if err == nil {
 		err = strict(raw, r)
 	}
@@ -131,14 +131,4 @@ func checkRecords(tx *bolt.Tx) error {
 		}
 	}
 	return nil
-}
-
-// samples is one command of every type, for the trial run's second question:
-// can this version apply what the log may hold?
-func samples() []Command {
-	var all []Command
-	for name, row := range ops() {
-		all = append(all, New(name, row.sample))
-	}
-	return all
 }

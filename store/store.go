@@ -26,6 +26,7 @@ type Store struct {
 	shelf    *shelf
 	log      *Log
 	progress *progress
+	digests  *digests
 
 	mu      sync.Mutex
 	arrived map[string]*arrival // snapshots received and not restored yet, by id
@@ -34,7 +35,7 @@ type Store struct {
 // Open opens the store below dir, makes it in an empty directory, and mends
 // what a crash left. One process may hold it at a time.
 func Open(dir string, o Options) (*Store, error) {
-	s := &Store{slog: o.Log, state: filepath.Join(dir, "state"), table: ops(), arrived: map[string]*arrival{}}
+	s := &Store{slog: o.Log, state: filepath.Join(dir, "state"), table: ops(), arrived: map[string]*arrival{}, digests: newDigests()}
 	if s.slog == nil {
 		s.slog = slog.New(slog.DiscardHandler)
 	}
@@ -68,6 +69,9 @@ func (s *Store) open(dir string) (err error) {
 	if err := s.mend(gen); err != nil {
 		return err
 	}
+	if err := s.scribble(); err != nil {
+		return err
+	}
 	return s.tryAgain()
 }
 
@@ -84,6 +88,7 @@ func (s *Store) Close() error {
 	if s.progress != nil {
 		s.progress.end()
 	}
+	s.digests.close()
 	err := errors.Join(s.shelf.close(), s.vault.close())
 	if s.log != nil {
 		err = errors.Join(err, s.log.close())

@@ -17,6 +17,10 @@ func do(e Effect) func(sight) Action {
 		switch e {
 		case HandOver:
 			a.To = v.heir()
+		case StepAside:
+			a.To = v.better()
+		case Prove:
+			a.To = v.first()
 		case Survey:
 			a.To = v.waiting().ID
 		case Ping:
@@ -63,9 +67,13 @@ func (v sight) leftOut() string {
 // failure is the one line that says why it failed, members and reasons included.
 func (v sight) failure() string {
 	var why []string
+	why = append(why, v.Apart...)
+	if v.u.Proof != nil {
+		why = append(why, v.u.Proof.Findings...)
+	}
 	for _, p := range v.u.Members {
 		switch {
-		case p.Step == model.Broken, p.Step == model.Reverted:
+		case p.Step == model.Broken, p.Step == model.Reverted && v.u.Phase != model.Reverting:
 			why = append(why, v.name(p.ID)+": "+p.Reason)
 		case v.u.Phase == model.Checking && len(p.Findings) > 0:
 			why = append(why, v.name(p.ID)+": "+strings.Join(p.Findings, ", "))
@@ -77,6 +85,9 @@ func (v sight) failure() string {
 	}
 	if len(why) == 0 && v.waiting() == nil {
 		why = append(why, "leadership could not be handed over to an upgraded member within "+span(limit(v.u)))
+	}
+	if short := v.short(); len(why) == 0 && short != "" {
+		why = append(why, short)
 	}
 	if len(why) == 0 {
 		for _, id := range v.silent() {
@@ -116,6 +127,58 @@ func skip(v sight) Action {
 		ID: v.u.ID, Member: id, Note: v.name(id) + ": skipped, it runs " + v.u.Archive.Version + " already"}}
 }
 
+// turnBack begins to go back: every member that does not run what it ran before.
+func turnBack(v sight) Action {
+	note := "going back to " + v.u.From
+	if v.u.Rollback != "" {
+		note += ", asked by " + v.u.Rollback
+	} else {
+		note += ": " + v.failure()
+	}
+	return Action{Op: store.OpUpgradeRevert, Body: store.UpgradeRevert{ID: v.u.ID, From: v.u.Phase, Going: v.ahead(), Note: note}}
+}
+
+// ahead are the members that do not run what they ran before the upgrade.
+func (v sight) ahead() []string {
+	ids := []string{}
+	for _, p := range v.u.Members {
+		if included(p) && v.Members[p.ID].Image != p.Image {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
+func endBack(v sight) Action {
+	a := store.UpgradeReverted{ID: v.u.ID, Back: model.BackDone, Floor: v.u.From, Final: "rolled back to " + v.u.From}
+	if !allBack(v) {
+		a.Back, a.Final = model.BackFailed, "going back to "+v.u.From+" failed: "+v.failure()
+	}
+	a.Note = string(model.Failed) + ": " + a.Final
+	return Action{Op: store.OpUpgradeReverted, Body: a}
+}
+
+func hold(v sight) Action {
+	by := fmt.Sprintf("hold-after %d", v.u.Options.HoldAfter)
+	return Action{Op: store.OpUpgradePause, Body: store.UpgradePause{ID: v.u.ID, By: by, Run: v.u.Runs, Note: "paused by " + by}}
+}
+
+// correct brings a step on record in line with the image that runs. A member
+// that lost its image again and again does not try for ever.
+func correct(v sight) Action {
+	p, to, reason := v.liar(), model.Waiting, "runs its old image again"
+	if v.u.Phase == model.Reverting {
+		to, reason = model.Returning, "runs the new image again"
+	}
+	if p == nil {
+		p, to, reason = v.alreadyThere(), model.Reverted, "runs its old image"
+	} else if p.Attempt-p.Before >= Attempts {
+		to = model.Broken
+	}
+	return Action{Op: store.OpUpgradeCorrect, Body: store.UpgradeCorrect{ID: v.u.ID, Member: p.ID, From: p.Step, To: to,
+		Reason: reason, Note: fmt.Sprintf("%s: %s: %s", v.name(p.ID), to, reason)}}
+}
+
 func back(v sight) Action {
 	return Action{Op: store.OpUpgradeBack, Body: store.UpgradeMember{
 		ID: v.u.ID, Member: v.Me, Note: v.name(v.Me) + ": back on " + v.Members[v.Me].Version + ", waits for its turn"}}
@@ -127,9 +190,15 @@ func grant(v sight) Action {
 		ID: v.u.ID, Member: p.ID, Attempt: p.Attempt + 1, Note: fmt.Sprintf("%s: its turn, attempt %d", v.name(p.ID), p.Attempt+1-p.Before)}}
 }
 
+func grantBack(v sight) Action {
+	p := v.next()
+	return Action{Op: store.OpTurnBack, Body: store.TurnRef{
+		ID: v.u.ID, Member: p.ID, Attempt: p.Attempt + 1, Note: v.name(p.ID) + ": its turn to go back"}}
+}
+
 func withdraw(v sight) Action {
 	return Action{Op: store.OpTurnWithdraw, Body: store.TurnRef{
-		ID: v.u.ID, Member: v.turn.Member, Attempt: v.turn.Attempt, Note: v.name(v.turn.Member) + ": turn withdrawn, stop was asked"}}
+		ID: v.u.ID, Member: v.turn.Member, Attempt: v.turn.Attempt, Note: v.name(v.turn.Member) + ": turn withdrawn, stop, pause or roll-back was asked"}}
 }
 
 func claim(v sight) Action {
@@ -158,7 +227,16 @@ func release(v sight) Action {
 	if elected(v) {
 		reason = "elected leader after its claim"
 	}
-	return v.stepTo(model.Waiting, v.Boot, reason, false)
+	return v.stepTo(yet(v.turn), v.Boot, reason, false)
+}
+
+// settle ends a turn well, in its direction.
+func settle(v sight) Action {
+	to := model.Done
+	if v.turn.Back {
+		to = model.Reverted
+	}
+	return v.stepTo(to, v.p.Boot, "", false)
 }
 
 func admit(v sight) Action {
@@ -166,7 +244,12 @@ func admit(v sight) Action {
 	return v.stepTo(model.Probation, m.Boot, "runs "+m.Version, false)
 }
 
+// revert is the end of a member that was put back to the image it left. Going
+// back that is failed; forward it is a verdict on the build.
 func revert(v sight) Action {
+	if v.turn.Back {
+		return v.stepTo(model.Broken, v.Boot, "could not go back: "+v.Verdict.Reason, false)
+	}
 	return v.stepTo(model.Reverted, v.Boot, v.Verdict.Reason, true)
 }
 
@@ -177,7 +260,7 @@ func giveUp(v sight) Action {
 		reason = strings.Join(v.p.Findings, ", ")
 	case v.is(holder) && exhausted(v):
 		reason = fmt.Sprintf("restarted before the swap in %d attempts", Attempts)
-	case v.step == model.Waiting:
+	case v.step == model.Waiting, v.step == model.Returning:
 		reason = "did not take its turn within " + span(limit(v.u))
 	}
 	return v.stepTo(model.Broken, v.p.Boot, reason, false)

@@ -58,9 +58,6 @@ func without(members map[string]model.Member, ids []string) map[string]model.Mem
 // misfits is why members may not go to this archive, by name.
 func misfits(p picture, a model.Archive) []string {
 	var reasons []string
-	if why := p.cluster.Failed[a.Digest]; why != "" {
-		reasons = append(reasons, "this build failed before: "+why+": build another archive")
-	}
 	ahead := 0
 	for _, m := range p.members {
 		image, there := a.Images[m.Platform]

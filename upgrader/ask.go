@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -60,16 +61,18 @@ func (u *Upgrader) ping(ctx context.Context, member string) error {
 	}
 }
 
-// survey asks every other member whether it is well, all at once, but for the
-// one that is to go next: if it is down, it may as well have its turn.
+// survey asks every member whether it is well, all at once. It does not wait for
+// the one that is to go next: if it is down, it may as well have its turn. While two
+// versions are at work it also compares what they have made of the same commands.
 func (u *Upgrader) survey(ctx context.Context, p picture, next string) error {
 	answered := map[string]bool{}
 	var mu sync.Mutex // held for answered
 	silent := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
-		if m.ID == next {
-			return nil
-		}
 		if err := u.Cluster.Call(ctx, m.ID, pathWell, struct{}{}, &well{}); err != nil {
+			row := p.upgrade.Member(m.ID)
+			if row != nil && !included(*row) || m.ID == next && p.upgrade.Phase != model.Failed {
+				return nil
+			}
 			return []string{unreachable(m, err)}
 		}
 		mu.Lock()
@@ -77,9 +80,60 @@ func (u *Upgrader) survey(ctx context.Context, p picture, next string) error {
 		answered[m.ID] = true
 		return nil
 	})
-	u.answered = answered
+	u.answered, u.apart = answered, nil
+	if len(silent) > 0 && p.upgrade.Phase == model.Failed {
+		return rest(ctx) // there is no hurry after the end
+	}
 	if len(silent) > 0 {
 		return errors.New("wait for every member before the next one goes: " + strings.Join(silent, "; "))
+	}
+	var err error
+	if u.apart, err = u.agreed(ctx, p.only(answered)); err != nil {
+		u.answered = nil
+		return fmt.Errorf("compare the members' records before the next one goes: %w", err)
+	}
+	return u.enough(p)
+}
+
+// rest lets a loop that has nothing to hurry for look again later.
+func rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(idle):
+		return nil
+	}
+}
+
+// only is p with the members that answered; this one always does.
+func (p picture) only(answered map[string]bool) picture {
+	p.members = maps.Clone(p.members)
+	maps.DeleteFunc(p.members, func(id string, _ model.Member) bool { return !answered[id] })
+	return p
+}
+
+// agreed compares the records of members of different versions.
+func (u *Upgrader) agreed(ctx context.Context, p picture) (apart []string, err error) {
+	if p.cluster.Level == 0 || !mixed(p) {
+		return nil, nil
+	}
+	return u.compare(ctx, p)
+}
+
+// mixed says whether members run different images.
+func mixed(p picture) bool {
+	images := map[string]bool{}
+	for _, m := range p.members {
+		images[m.Image] = true
+	}
+	return len(images) > 1
+}
+
+// enough fails, with the numbers, when too few voters would be left to write
+// while the next one restarts.
+func (u *Upgrader) enough(p picture) error {
+	if short := look(p.upgrade, u.seen(p)).short(); short != "" {
+		return errors.New(short + ": start it, or remove it, or stop here and start again with --ignore quorum")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 
 // room is why this member cannot take an archive of size bytes; nothing means it can.
 func (u *Upgrader) room(size int64) []string {
-	if f := binary.Room(u.DataDir, uint64(size+size/8)); f != nil {
+	if f := binary.Room(u.DataDir, uint64(size+size/8)+u.trialRoom()); f != nil {
 		return []string{f.String()}
 	}
 	return nil

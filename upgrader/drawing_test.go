@@ -45,8 +45,10 @@ func drawing() string {
 	var b strings.Builder
 	b.WriteString("```mermaid\nstateDiagram-v2\n  [*] --> staged\n  staged --> checking: start\n  failed --> checking: start again\n")
 	for _, r := range phases() {
-		if r.to != "" {
-			fmt.Fprintf(&b, "  %s --> %s: %s\n", r.in, end2(string(r.to)), r.when)
+		for _, in := range r.in {
+			if r.to != "" && in != r.to {
+				fmt.Fprintf(&b, "  %s --> %s: %s\n", in, end2(string(r.to)), r.when)
+			}
 		}
 	}
 	b.WriteString("```\n\n```mermaid\nstateDiagram-v2\n  [*] --> waiting\n")
@@ -59,17 +61,21 @@ func drawing() string {
 	}
 	b.WriteString("```\n\n| phase | who | when | then |\n|---|---|---|---|\n")
 	for _, r := range phases() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.in, r.who, r.when, then(r.does, string(r.to)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", list(r.in), r.who, r.when, then(r.does, string(r.to)))
 	}
 	b.WriteString("\n| step | who | when | then |\n|---|---|---|---|\n")
 	for _, r := range steps() {
-		var at []string
-		for _, s := range r.at {
-			at = append(at, string(s))
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", strings.Join(at, ", "), r.who, r.when, then(r.does, string(r.to)))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", list(r.at), r.who, r.when, then(r.does, string(r.to)))
 	}
 	return b.String()
+}
+
+func list[W ~string](words []W) string {
+	var all []string
+	for _, w := range words {
+		all = append(all, string(w))
+	}
+	return strings.Join(all, ", ")
 }
 
 func end2(state string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/theseusd/theseus/internal/crash"
@@ -22,7 +23,7 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 	case Check:
 		return u.check(ctx, p.upgrade)
 	case Arm:
-		return u.arm(p.upgrade)
+		return u.arm(ctx, p)
 	case Drain:
 		return u.drain(ctx, p.upgrade)
 	case Swap:
@@ -31,6 +32,10 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 		return u.survey(ctx, p, a.To)
 	case HandOver:
 		return u.handOver(ctx, a.To)
+	case StepAside:
+		return u.stepAside(ctx, p, a.To)
+	case Prove:
+		return u.prove(ctx, p, a.To)
 	case Ping:
 		return u.ping(ctx, a.To)
 	case Verify:
@@ -41,15 +46,47 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 
 // arm makes everything ready while serving. If that cannot be, the attempt is
 // over before it began.
-func (u *Upgrader) arm(up *model.Upgrade) error {
-	err := u.Own.Arm(binary.Plan{
+func (u *Upgrader) arm(ctx context.Context, p picture) error {
+	up := p.upgrade
+	row := up.Member(u.Self.ID)
+	image := up.Archive.Images[u.Self.Platform]
+	if up.Turn.Back {
+		image = row.Image
+	}
+	found, err := u.layOut(ctx, up, image)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return u.leaveTurn(up, row.Step, model.Broken, strings.Join(found, ", "))
+	}
+	err = u.Own.Arm(binary.Plan{
 		Upgrade: up.ID, Member: u.Self.ID, Attempt: up.Turn.Attempt, DataDir: u.DataDir,
-		Image: up.Archive.Images[u.Self.Platform], Deadline: up.Options.Deadline, Start: u.Launch,
+		Image: image, Deadline: up.Options.Deadline, Start: u.Launch,
 	})
 	if err == nil {
 		return nil
 	}
-	return u.leaveTurn(up, model.Waiting, model.Broken, fmt.Sprintf("make ready to swap: %v", err))
+	return u.leaveTurn(up, row.Step, model.Broken, fmt.Sprintf("make ready to swap: %v", err))
+}
+
+// layOut has the executable of a turn lie where it is expected. Going back, the
+// kept one has to read what this version wrote: that is tried out like going
+// forward. Going forward again, after a swap that was undone, it is unpacked anew.
+func (u *Upgrader) layOut(ctx context.Context, up *model.Upgrade, image string) (findings []string, err error) {
+	switch {
+	case up.Turn.Back:
+		if err := u.Own.Recall(image); err != nil {
+			return []string{err.Error()}, nil
+		}
+		return u.proveBack(ctx, up)
+	case u.Own.Has(image):
+		return nil, nil
+	}
+	if _, err := u.extract(ctx, up.Archive); err != nil {
+		return []string{"unpack the new binary again: " + err.Error()}, nil
+	}
+	return nil, nil
 }
 
 // leaveTurn writes that this member's attempt ended early, in one of its steps.
@@ -78,7 +115,7 @@ func (u *Upgrader) drain(ctx context.Context, up *model.Upgrade) error {
 	}
 	// It may have been recorded, and only the answer lost: then giving the turn
 	// back is refused, this member stays a lame duck, and swaps next.
-	return errors.Join(err, u.leaveTurn(up, model.Draining, model.Waiting, "could not record leaving"))
+	return errors.Join(err, u.leaveTurn(up, model.Draining, yet(up.Turn), "could not record leaving"))
 }
 
 // swap does not come back when it succeeds: the process is another image then.
@@ -86,7 +123,49 @@ func (u *Upgrader) swap(ctx context.Context, up *model.Upgrade) error {
 	u.Process.LameDuck() // a life that begins here has not done it yet
 	err := u.Process.Reexec(ctx, u.Own.Swap)
 	u.Process.Recover()
-	return errors.Join(err, u.leaveTurn(up, model.Leaving, model.Waiting, fmt.Sprintf("swap: %v", err)))
+	return errors.Join(err, u.leaveTurn(up, model.Leaving, yet(up.Turn), fmt.Sprintf("swap: %v", err)))
+}
+
+// yet is the step of a member that waits for its turn, in the turn's direction.
+func yet(t *model.Turn) model.Step {
+	if t.Back {
+		return model.Returning
+	}
+	return model.Waiting
+}
+
+// prove finds out, on the first member that is done, whether the new version
+// works and whether the kept one reads what it has written, and records it.
+func (u *Upgrader) prove(ctx context.Context, p picture, member string) error {
+	up := p.upgrade
+	found, err := u.canary(ctx, p, member)
+	if err != nil {
+		return fmt.Errorf("prove that %s works: %w", p.members[member].Version, err)
+	}
+	back, err := u.askBack(ctx, member, up)
+	if err != nil {
+		return fmt.Errorf("prove the way back: %w", err)
+	}
+	found = append(found, back...)
+	note := fmt.Sprintf("%s: wrote, was read through another member and kept the API; the way back to %s is proven, %s",
+		p.members[member].Name, up.From, u.backTold)
+	if len(found) > 0 {
+		note = p.members[member].Name + ": its work was looked at: " + strings.Join(found, "; ")
+	}
+	return u.propose(ctx, store.OpUpgradeProof, store.UpgradeProof{ID: up.ID, Note: note,
+		Proof: model.Proof{Run: up.Runs, Member: member, At: stamp(), Findings: found}})
+}
+
+// stepAside is handing over from the wrong side of the floor. When that has been
+// tried often enough, this member leads on, and says so.
+func (u *Upgrader) stepAside(ctx context.Context, p picture, to string) error {
+	err := u.handOver(ctx, to)
+	if err == nil || u.tries < Attempts {
+		return err
+	}
+	note := fmt.Sprintf("%s leads on %s under cluster version %s, though %s has led: no member of that took over",
+		u.Self.Name, u.Self.Version, p.cluster.Version, p.cluster.Floor)
+	return errors.Join(err, ignoreConflict(u.propose(ctx, store.OpUpgradeNote, store.UpgradeRef{ID: p.upgrade.ID, Note: note})))
 }
 
 func (u *Upgrader) handOver(ctx context.Context, to string) error {
@@ -96,5 +175,8 @@ func (u *Upgrader) handOver(ctx context.Context, to string) error {
 	u.tries++
 	ctx, cancel := context.WithTimeout(ctx, actLimit)
 	defer cancel()
+	if err := u.Cluster.Call(ctx, to, pathWell, struct{}{}, &well{}); err != nil {
+		return fmt.Errorf("hand over: ask %s whether it is well: %w", to, err)
+	}
 	return crash.Point("transfer", func() error { return u.Cluster.HandOver(ctx, to) })
 }

@@ -25,6 +25,9 @@ func issues(p picture) []string {
 	all := []string{}
 	if p.upgrade != nil {
 		all = append(all, scheduleIssues(p.upgrade)...)
+		if why := p.cluster.Failed[p.upgrade.Archive.Digest]; why != "" {
+			all = append(all, "this build failed before: "+why)
+		}
 		for _, row := range p.upgrade.Members {
 			for _, f := range ailments(row) {
 				all = append(all, p.members[row.ID].Name+": "+f)

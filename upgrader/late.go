@@ -46,7 +46,11 @@ func (u *Upgrader) tryOffer(ctx context.Context, peer string, o offer) []string 
 	if err != nil {
 		return []string{err.Error()}
 	}
-	return u.tryOut(ctx, next)
+	t, err := u.tryOut(ctx, next, o.Upgrade)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return t.Findings
 }
 
 // goLate has its turn claimed, and swaps.

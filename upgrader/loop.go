@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/theseusd/theseus/internal/crash"
@@ -25,6 +26,9 @@ func (u *Upgrader) Run(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
+		if u.Beat != nil {
+			u.Beat()
+		}
 		changed, led := u.Store.Changed(), u.Cluster.Leadership()
 		acted, nap, err := u.pass(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -117,7 +121,7 @@ func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err
 	if self := u.self(p); !reflect.DeepEqual(p.members[self.ID], self) {
 		return true, 0, u.report(ctx, self)
 	}
-	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.scheduled, u.next, u.mark} {
+	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.scheduled, u.aside, u.next, u.mark, u.raise} {
 		if acted, err := act(ctx, p); acted || err != nil {
 			return acted, 0, err
 		}
@@ -176,9 +180,14 @@ func (u *Upgrader) next(ctx context.Context, p picture) (bool, error) {
 	a := Next(p.upgrade, u.seen(p))
 	switch {
 	case a.Op != "":
-		return true, u.point(a, func() error { return u.propose(ctx, a.Op, a.Body) })
+		err := u.point(a, func() error { return u.propose(ctx, a.Op, a.Body) })
+		if floor, moved := a.Body.(store.ClusterFloor); moved && err == nil {
+			u.Log.Info("the floor is "+floor.Version+" now", "before", floor.Before)
+		}
+		return true, err
 	case a.Do != "":
-		return true, u.effect(ctx, a, p)
+		err := u.effect(ctx, a, p)
+		return true, errors.Join(err, u.explain(ctx, p, err))
 	}
 	return u.tell(ctx, p)
 }
@@ -187,19 +196,62 @@ func (u *Upgrader) seen(p picture) Seen {
 	open := u.open(p.upgrade)
 	key := waitKey(p.upgrade, open)
 	if u.clock.key != key {
-		u.pong, u.tries, u.answered = nil, 0, nil
+		u.pong, u.tries, u.answered, u.apart = nil, 0, nil, nil
 	}
-	s := Seen{
-		Me: u.Self.ID, Boot: u.Self.Boot, Leading: u.Cluster.Leading(), Voters: u.Cluster.Voters(),
-		Members: p.members, Gate: p.cluster.Version, Verdict: p.members[u.Self.ID].Verdict,
-		Armed: u.armedFor(p.upgrade.ID), Pong: u.pong, Tries: u.tries, Answered: u.answered, Open: open,
-	}
+	s := u.around(p)
+	s.Armed, s.Open = u.armedFor(p.upgrade.ID), open
 	if s.Leading {
 		s.Waited = u.clock.passed(p.upgrade.Wait, key, time.Now())
 	} else {
 		u.clock = clock{}
 	}
 	return s
+}
+
+// around is what a member sees beside an upgrade.
+func (u *Upgrader) around(p picture) Seen {
+	return Seen{
+		Me: u.Self.ID, Boot: u.Self.Boot, Leading: u.Cluster.Leading(), Voters: u.Cluster.Voters(),
+		Members: p.members, Version: u.Self.Version, Gate: p.cluster.Version, Level: p.cluster.Level, Floor: p.cluster.Floor,
+		Verdict: p.members[u.Self.ID].Verdict, Pong: u.pong, Tries: u.tries, Answered: u.answered, Apart: u.apart,
+	}
+}
+
+// aside hands leadership on from below the floor when there is no upgrade on
+// record whose tables would.
+func (u *Upgrader) aside(ctx context.Context, p picture) (bool, error) {
+	if p.record() != nil {
+		return false, nil
+	}
+	to := u.around(p).shelter()
+	if to == "" {
+		return false, nil
+	}
+	return true, u.handOver(ctx, to)
+}
+
+// explain records what stands in the way, so that every member can say it.
+func (u *Upgrader) explain(ctx context.Context, p picture, cause error) error {
+	if cause == nil || p.cluster.Level == 0 || !u.Cluster.Leading() || !underWay(p.upgrade) {
+		return nil
+	}
+	key, why := waitKey(p.upgrade, u.open(p.upgrade)), brief(cause)
+	if w := p.upgrade.Wait; w.For == key && w.Why == why {
+		return nil
+	}
+	passed := u.clock.passed(p.upgrade.Wait, key, time.Now())
+	return ignoreConflict(u.propose(ctx, store.OpUpgradeWait, store.UpgradeWait{ID: p.upgrade.ID, Wait: model.Wait{For: key, Passed: passed, Why: why}}))
+}
+
+// whyLimit bounds what is recorded of an error.
+const whyLimit = 500
+
+func brief(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > whyLimit {
+		text = strings.ToValidUTF8(text[:whyLimit], "") + "..."
+	}
+	return text
 }
 
 // tell records the elapsed part of a wait, every twentieth of it.
@@ -213,7 +265,15 @@ func (u *Upgrader) tell(ctx context.Context, p picture) (bool, error) {
 		return false, nil
 	}
 	u.clock.told = passed
-	return true, u.propose(ctx, store.OpUpgradeElapsed, store.UpgradeElapsed{ID: p.upgrade.ID, For: key, Passed: passed})
+	return true, u.elapsed(ctx, p, key, passed)
+}
+
+// elapsed keeps what stands in the way beside how long it has.
+func (u *Upgrader) elapsed(ctx context.Context, p picture, key string, passed time.Duration) error {
+	if w := p.upgrade.Wait; p.cluster.Level > 0 && w.For == key && w.Why != "" {
+		return u.propose(ctx, store.OpUpgradeWait, store.UpgradeWait{ID: p.upgrade.ID, Wait: model.Wait{For: key, Passed: passed, Why: w.Why}})
+	}
+	return u.propose(ctx, store.OpUpgradeElapsed, store.UpgradeElapsed{ID: p.upgrade.ID, For: key, Passed: passed})
 }
 
 // underWay says whether there is a wait that may run out.

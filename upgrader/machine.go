@@ -18,7 +18,7 @@ func Next(u *model.Upgrade, s Seen) Action {
 		}
 	}
 	for _, r := range phases() {
-		if r.in == u.Phase && v.is(r.who) && r.holds(v) {
+		if slices.Contains(r.in, u.Phase) && v.is(r.who) && r.holds(v) {
 			return r.does(v)
 		}
 	}
@@ -27,46 +27,68 @@ func Next(u *model.Upgrade, s Seen) Action {
 
 // phases is the upgrade as a whole.
 func phases() []phaseRow {
+	all := []model.Phase{model.Rolling, model.Verifying, model.Finished, model.Failed, model.Reverting}
+	under := []model.Phase{model.Checking, model.Rolling, model.Verifying, model.Finished, model.Failed}
 	return []phaseRow{
-		{model.Checking, member, "not checked in this run", unchecked, do(Check), ""},
-		{model.Checking, leader, "stop is asked", stopped, clear, cleared},
-		{model.Checking, leader, "a member found something", found, end, model.Failed},
-		{model.Checking, leader, "every member passed", allChecked, move(model.Rolling), model.Rolling},
-		{model.Checking, leader, "the time is over", overdue, end, model.Failed},
+		{all, leader, "it is on the wrong side of the floor", misplaced, do(StepAside), ""},
+		{all, leader, "it leads above the floor", aboveFloor, moveFloor, ""},
+		{all, leader, "stop is asked, nobody is out", stoppedIdle, clear, cleared},
+		{under, leader, "roll-back is asked, nobody is out", backAsked, turnBack, model.Reverting},
 
-		{model.Rolling, leader, "a member failed or went back", fellOut, end, model.Failed},
-		{model.Rolling, leader, "stop is asked, nobody is out", stoppedIdle, clear, cleared},
-		{model.Rolling, leader, "a waiting member runs the target", already, skip, ""},
-		{model.Rolling, leader, "nobody could go, the time is over", stranded, end, model.Failed},
-		{model.Rolling, leader, "another member waits, all others answer", otherMayGo, grant, ""},
-		{model.Rolling, leader, "another member waits, nobody is out", otherWaits, do(Survey), ""},
-		{model.Rolling, leader, "it alone waits, and is the only voter", aloneWaits, grant, ""},
-		{model.Rolling, leader, "it alone waits", selfWaits, do(HandOver), ""},
-		{model.Rolling, leader, "all are done", allDone, move(model.Verifying), model.Verifying},
+		{in(model.Checking), member, "not checked in this run", unchecked, do(Check), ""},
+		{in(model.Checking), leader, "stop is asked", stopped, clear, cleared},
+		{in(model.Checking), leader, "a member found something", found, end, model.Failed},
+		{in(model.Checking), leader, "every member passed", allChecked, move(model.Rolling), model.Rolling},
+		{in(model.Checking), leader, "the time is over", overdue, end, model.Failed},
 
-		{model.Verifying, member, "not verified", unverified, do(Verify), ""},
-		{model.Verifying, leader, "stop is asked", stopped, clear, cleared},
-		{model.Verifying, leader, "every member wrote and read", allVerified, end, model.Finished},
-		{model.Verifying, leader, "the time is over", overdue, end, model.Failed},
+		{in(model.Rolling), leader, "a member failed, and failing means going back", fellOutBack, turnBack, model.Reverting},
+		{in(model.Rolling), leader, "a member failed or went back", fellOut, end, model.Failed},
+		{in(model.Rolling), leader, "a done member runs the old image", undone, correct, ""},
+		{in(model.Rolling), leader, "a waiting member runs the target", already, skip, ""},
+		{in(model.Rolling), leader, "the first is done, its work not proven", unproven, do(Prove), ""},
+		{in(model.Rolling), leader, "as many as asked are through", holdDue, hold, ""},
+		{in(model.Rolling), leader, "another member waits, all others answer and agree", otherMayGo, grant, ""},
+		{in(model.Rolling), leader, "nobody could go in time, and failing means going back", strandedBack, turnBack, model.Reverting},
+		{in(model.Rolling), leader, "nobody could go, the time is over", stranded, end, model.Failed},
+		{in(model.Rolling), leader, "another member waits, nobody is out", otherWaits, do(Survey), ""},
+		{in(model.Rolling), leader, "it alone waits, and is the only voter", aloneWaits, grant, ""},
+		{in(model.Rolling), leader, "it alone waits", selfWaits, do(HandOver), ""},
+		{in(model.Rolling), leader, "all are done", allDone, move(model.Verifying), model.Verifying},
 
-		{model.Finished, leader, "every member runs the target", completable, complete, ""},
-		{model.Finished, member, "it was left out, and is back", behind, back, ""},
-		{model.Finished, leader, "a waiting member runs the target", already, skip, ""},
-		{model.Finished, leader, "another is back, all others answer", otherMayGo, grant, ""},
-		{model.Finished, leader, "another is back, nobody is out", otherWaits, do(Survey), ""},
-		{model.Finished, leader, "it alone is behind", selfWaits, do(HandOver), ""},
+		{in(model.Verifying), member, "not verified", unverified, do(Verify), ""},
+		{in(model.Verifying), leader, "every member wrote and read", allVerified, end, model.Finished},
+		{in(model.Verifying), leader, "the time is over", overdue, end, model.Failed},
+
+		{in(model.Finished), leader, "every member runs the target, no hold is asked", completable, complete, ""},
+		{in(model.Finished), member, "it was left out, and is back", behind, back, ""},
+		{in(model.Finished), leader, "a waiting member runs the target", already, skip, ""},
+		{in(model.Finished), leader, "another is back, all others answer", otherMayGo, grant, ""},
+		{in(model.Finished), leader, "another is back, nobody is out", otherWaits, do(Survey), ""},
+		{in(model.Finished), leader, "it alone is behind", selfWaits, do(HandOver), ""},
+
+		{in(model.Reverting), leader, "a member could not go back", stuck, endBack, model.Failed},
+		{in(model.Reverting), leader, "a member that is back runs the target", undone, correct, ""},
+		{in(model.Reverting), leader, "a member to go back runs the old image", already, correct, ""},
+		{in(model.Reverting), leader, "nobody could go, the time is over", stranded, endBack, model.Failed},
+		{in(model.Reverting), leader, "all are back", allBack, endBack, model.Failed},
+
+		{backwards(), leader, "another is to go back, all others answer", otherMayGo, grantBack, ""},
+		{backwards(), leader, "another is to go back, nobody is out", otherWaits, do(Survey), ""},
+		{backwards(), leader, "it alone is to go back, and is the only voter", aloneWaits, grantBack, ""},
+		{backwards(), leader, "it alone is to go back", selfWaits, do(HandOver), ""},
 	}
 }
 
 // steps is the one member whose turn it is.
 func steps() []stepRow {
 	out := []model.Step{model.Claimed, model.Draining, model.Leaving}
+	granted := []model.Step{model.Waiting, model.Returning}
 	return []stepRow{
 		{on(model.Waiting), holder, "not checked in this run", untried, do(Check), ""},
 		{on(model.Waiting), holder, "its trial run found something", unfit, giveUp, model.Broken},
-		{on(model.Waiting), holder, "armed for this attempt", armed, claim, model.Claimed},
-		{on(model.Waiting), holder, "not armed yet", unarmed, do(Arm), ""},
-		{on(model.Waiting), leader, "stop is asked", stopped, withdraw, model.Waiting},
+		{granted, holder, "armed for this attempt", armed, claim, model.Claimed},
+		{granted, holder, "not armed yet", unarmed, do(Arm), ""},
+		{granted, leader, "stop, pause or roll-back is asked", called, withdraw, model.Waiting},
 
 		{out, holder, "it was elected meanwhile", elected, release, model.Waiting},
 		{on(model.Claimed), holder, "in the process that claimed", same, step(model.Draining), model.Draining},
@@ -74,14 +96,14 @@ func steps() []stepRow {
 		{on(model.Leaving), holder, "in the process that claimed", same, do(Swap), ""},
 
 		{append(out, model.Probation), holder, "it was put back", putBack, revert, model.Reverted},
-		{out, holder, "restarted on the old image", unswapped, release, model.Waiting},
+		{out, holder, "restarted on the image it left", unswapped, release, model.Waiting},
 		{out, holder, "restarted so for the third time", exhausted, giveUp, model.Broken},
 
-		{out, leader, "the member reports the target", arrived, admit, model.Probation},
+		{out, leader, "the member reports its target", arrived, admit, model.Probation},
 		{on(model.Probation), leader, "the member restarted", restarted, admit, model.Probation},
-		{on(model.Probation), leader, "stable for long enough, answers", settled, step(model.Done), model.Done},
+		{on(model.Probation), leader, "stable for long enough, answers", settled, settle, model.Done},
+		{append(out, model.Waiting, model.Returning, model.Probation), leader, "the time is over", overdue, giveUp, model.Broken},
 		{on(model.Probation), leader, "stable for long enough", seasoned, do(Ping), ""},
-		{append(out, model.Waiting, model.Probation), leader, "the time is over", overdue, giveUp, model.Broken},
 	}
 }
 
@@ -102,10 +124,13 @@ const (
 	Arm      Effect = "make ready to swap"
 	Drain    Effect = "drain and record leaving"
 	Swap     Effect = "swap and re-execute"
-	Survey   Effect = "ask every other member whether it is well"
+	Survey   Effect = "ask every other member whether it is well and agrees"
 	HandOver Effect = "hand leadership over"
+	Prove    Effect = "prove that it works, and the way back"
 	Ping     Effect = "ask the member whether it is well"
 	Verify   Effect = "write and read through itself"
+
+	StepAside Effect = "hand leadership to a member of the version that has led"
 )
 
 // cleared stands in the tables for the record being gone.
@@ -121,7 +146,7 @@ const (
 )
 
 type phaseRow struct {
-	in    model.Phase
+	in    []model.Phase
 	who   hat
 	when  string
 	holds func(sight) bool
@@ -138,4 +163,9 @@ type stepRow struct {
 	to    model.Step
 }
 
-func on(s model.Step) []model.Step { return []model.Step{s} }
+func on(s model.Step) []model.Step   { return []model.Step{s} }
+func in(p model.Phase) []model.Phase { return []model.Phase{p} }
+
+// backwards are the phases in which members go back: all of them, or one that
+// failed and runs the new image all the same (S5).
+func backwards() []model.Phase { return []model.Phase{model.Reverting, model.Failed} }

@@ -12,7 +12,7 @@ import (
 // mark uses the command that builds with the tag era have besides, as soon as
 // completion has opened it: they stand for a next version in tests.
 func (u *Upgrader) mark(ctx context.Context, p picture) (bool, error) {
-	if !u.Cluster.Leading() || p.cluster.Era != nil || store.Gate(store.OpEraMark, p.cluster.Version) != nil {
+	if !u.Cluster.Leading() || p.cluster.Era != nil || store.Gate(store.OpEraMark, p.cluster) != nil {
 		return false, nil
 	}
 	return true, u.propose(ctx, store.OpEraMark, store.EraMark{

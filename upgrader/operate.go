@@ -42,7 +42,7 @@ func (u *Upgrader) Start(ctx context.Context, body []byte, by string) error {
 	if o.options.Exclude, err = excluded(p, o.exclude); err != nil {
 		return err
 	}
-	if err := u.startable(p, o.options.Exclude); err != nil {
+	if err := u.startable(p, o.options); err != nil {
 		return err
 	}
 	if !o.at.IsZero() || !openFor(o.options) {
@@ -52,23 +52,38 @@ func (u *Upgrader) Start(ctx context.Context, body []byte, by string) error {
 }
 
 // startable says why what is staged cannot be started, whoever asks and when.
-func (u *Upgrader) startable(p picture, exclude []string) error {
+func (u *Upgrader) startable(p picture, o model.Options) error {
 	up := p.upgrade
+	failed := p.cluster.Failed[up.Archive.Digest]
 	switch {
 	case up.Phase == model.Finished:
 		return model.Problemf(model.Conflict, "the upgrade to %s is finished; clear it, then stage another archive", up.Archive.Version)
-	case p.cluster.Failed[up.Archive.Digest] != "":
-		return model.Problemf(model.Conflict, "this build failed before (%s): clear it and stage another archive", p.cluster.Failed[up.Archive.Digest])
+	case failed != "" && !o.Force:
+		return model.Problemf(model.Conflict, "this build failed before (%s): clear it and stage another archive, or try it again with --force", failed)
+	case up.Rollback != "" || up.Turn != nil:
+		return model.Problemf(model.Conflict, "a member is going back: %s and try again when that has ended", statusHint)
+	case !o.Plain() && p.cluster.Level == 0:
+		return model.Problemf(model.Conflict, "run options beyond deadline, probation, window, at and exclude: %v", tooEarly())
 	}
-	return quorate(p, u.Cluster.Voters(), exclude)
+	return quorate(p, u.Cluster.Voters(), o.Exclude)
+}
+
+// tooEarly says why something cannot be asked for in a cluster that an earlier
+// build began.
+func tooEarly() error {
+	return model.Problemf(model.Conflict, "the cluster was begun by an earlier version, whose members could not read it: complete an upgrade to this version first")
 }
 
 // start starts now.
 func (u *Upgrader) start(ctx context.Context, p picture, o model.Options, by string) error {
-	if err := u.ready(ctx, p, o.Exclude); err != nil {
+	if err := u.ready(ctx, p, o); err != nil {
 		return err
 	}
-	err := u.propose(ctx, store.OpUpgradeStart, store.UpgradeStart{
+	op := store.OpUpgradeStart
+	if !o.Plain() {
+		op = store.OpUpgradeRun
+	}
+	err := u.propose(ctx, op, store.UpgradeStart{
 		ID: p.upgrade.ID, Options: o, Members: plan(p, p.upgrade, o.Exclude), Note: startNote(p, o, by)})
 	return ignoreConflict(err) // another start was faster, or a stop: status tells
 }
@@ -84,8 +99,17 @@ func startNote(p picture, o model.Options, by string) string {
 	if o.Window != "" {
 		note += ", in the window " + o.Window
 	}
+	if o.OnFailure != "" {
+		note += "; goes back by itself if a member fails"
+	}
+	if o.HoldAfter > 0 {
+		note += fmt.Sprintf("; pauses after %d", o.HoldAfter)
+	}
 	if len(o.Exclude) > 0 {
 		return note + "; leaves out " + strings.Join(names(p, o.Exclude), ", ")
+	}
+	if o.Hold {
+		return note + "; waits for `theseus system upgrade complete`, and the way back stays open until then"
 	}
 	return note + "; completes by itself, and with that closes the way back"
 }
@@ -125,23 +149,98 @@ func (u *Upgrader) Cancel(ctx context.Context, by string) error {
 	return model.Problemf(model.NotFound, "no start is scheduled; %s", statusHint)
 }
 
-// ready asks every member that takes part whether its prerequisites still hold.
-func (u *Upgrader) ready(ctx context.Context, p picture, exclude []string) error {
+// ready asks every member that takes part whether its prerequisites still hold,
+// and counts the voters. One that is down may come later if the order says so.
+func (u *Upgrader) ready(ctx context.Context, p picture, o model.Options) error {
 	reasons := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
-		if slices.Contains(exclude, m.ID) {
+		if slices.Contains(o.Exclude, m.ID) {
 			return nil
 		}
 		var found []string
 		question := readyQuestion{Image: p.upgrade.Archive.Images[m.Platform]}
 		if err := u.Cluster.Call(ctx, m.ID, pathReady, question, &found); err != nil {
-			return []string{unreachable(m, err)}
+			if o.Await > 0 {
+				return nil
+			}
+			return []string{unreachable(m, err) + "; or start with --await 30m and it has so long to come"}
 		}
 		return found
 	})
 	if len(reasons) == 0 {
-		return nil
+		return u.steady(ctx, p, o)
 	}
 	return &model.Problem{Kind: model.Conflict, Messages: reasons}
+}
+
+// Pause has nothing new begin: the step under way ends, and members that are
+// through stay so. Paused already is no error.
+func (u *Upgrader) Pause(ctx context.Context, by string) error {
+	up, err := u.current()
+	switch {
+	case err != nil:
+		return err
+	case up.Phase.Status() != "working":
+		return model.Problemf(model.Conflict, "the upgrade is %s, and only one that works can be paused: %s", up.Phase, statusHint)
+	case up.Paused != nil:
+		return nil
+	}
+	return moved(u.propose(ctx, store.OpUpgradePause, store.UpgradePause{ID: up.ID, By: by, Note: "paused by " + by}), "paused")
+}
+
+// Resume goes on with what was paused or held.
+func (u *Upgrader) Resume(ctx context.Context, by string) error {
+	up, err := u.current()
+	switch {
+	case err != nil:
+		return err
+	case up.Paused == nil && up.Phase.Status() == "working":
+		return nil
+	case up.Paused == nil:
+		return model.Problemf(model.Conflict, "the upgrade is %s and not paused: %s", up.Phase, statusHint)
+	}
+	return moved(u.propose(ctx, store.OpUpgradeResume, store.UpgradeRef{ID: up.ID, Note: "resumed by " + by}), "resumed")
+}
+
+// Rollback takes the whole rollout back to the version before, as long as it is
+// not completed. Asked already is no error.
+func (u *Upgrader) Rollback(ctx context.Context, by string) error {
+	up, err := u.current()
+	switch {
+	case err != nil:
+		return err
+	case up.Phase == model.Reverting || up.Rollback != "":
+		return nil
+	case up.Runs == 0:
+		return model.Problemf(model.Conflict, "the upgrade to %s was not started: there is nothing to go back from; `theseus system upgrade unstage` clears it away", up.Archive.Version)
+	case up.Completed:
+		return model.Problemf(model.Conflict, "the upgrade to %s is completed, and with that the way back is closed: restore a backup, or stage a newer release", up.Archive.Version)
+	case up.Stop:
+		return model.Problemf(model.Conflict, "the upgrade is being cleared away: %s", statusHint)
+	}
+	return moved(u.propose(ctx, store.OpUpgradeRollback, store.UpgradeRollback{ID: up.ID, By: by, Note: "roll-back asked by " + by}), "rolled back")
+}
+
+// current is the upgrade that people deal with, in a cluster whose members all read
+// what level 1 writes.
+func (u *Upgrader) current() (*model.Upgrade, error) {
+	p, err := u.look()
+	switch {
+	case err != nil:
+		return nil, err
+	case p.upgrade == nil:
+		return nil, nothingStaged()
+	case p.cluster.Level == 0:
+		return nil, tooEarly()
+	}
+	return p.upgrade, nil
+}
+
+// moved makes a sentence of a conflict.
+func moved(err error, verb string) error {
+	if errors.Is(err, store.ErrConflict) {
+		return model.Problemf(model.Conflict, "the upgrade moved while it was being %s: %s and try again", verb, statusHint)
+	}
+	return err
 }
 
 // Unstage clears the upgrade away, or, while it works, asks it to end after the

@@ -2,12 +2,15 @@ package upgrader
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/theseusd/theseus/model"
@@ -25,6 +28,8 @@ type runRequest struct {
 	OnFailure string   `json:"onFailure"`
 	Mode      string   `json:"mode"`
 	Hold      bool     `json:"hold"`
+	HoldAfter int      `json:"holdAfter"`
+	Await     *string  `json:"await"`
 	Ignore    []string `json:"ignore"`
 	Force     bool     `json:"force"`
 }
@@ -63,8 +68,36 @@ func parseOrder(body []byte, now time.Time) (order, error) {
 	if err := duration("probation", r.Probation, 0, &o.options.Probation); err != nil {
 		return o, err
 	}
+	if err := duration("await", r.Await, 0, &o.options.Await); err != nil {
+		return o, err
+	}
+	if err := r.care(&o.options); err != nil {
+		return o, err
+	}
 	o.exclude = r.Exclude
 	return o, o.when(r, now)
+}
+
+// care reads how carefully the run is to go.
+func (r runRequest) care(o *model.Options) error {
+	switch r.OnFailure {
+	case "", "halt":
+	case model.OnFailureRollback:
+		o.OnFailure = r.OnFailure
+	default:
+		return model.Problemf(model.Malformed, "run option onFailure: %q is neither halt nor rollback", r.OnFailure)
+	}
+	for _, name := range r.Ignore {
+		if name != model.IgnoreQuorum {
+			return model.Problemf(model.Refused, "run option ignore: there is no finding %q that may be ignored; there is %s", name, model.IgnoreQuorum)
+		}
+		o.Ignore = []string{name}
+	}
+	if r.HoldAfter < 0 {
+		return model.Problemf(model.Malformed, "run option holdAfter: %d is below 0", r.HoldAfter)
+	}
+	o.Hold, o.HoldAfter, o.Force = r.Hold, r.HoldAfter, r.Force
+	return nil
 }
 
 // when reads from when on and in which window the run may go. A time that has
@@ -108,6 +141,39 @@ func excluded(p picture, said []string) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// steady says, with the numbers, when a restart would leave too few voters to
+// write because others are left out and down.
+func (u *Upgrader) steady(ctx context.Context, p picture, o model.Options) error {
+	if len(o.Exclude) == 0 || slices.Contains(o.Ignore, model.IgnoreQuorum) {
+		return nil
+	}
+	voters, gone := u.Cluster.Voters(), p
+	gone.members = maps.Clone(p.members)
+	maps.DeleteFunc(gone.members, func(id string, _ model.Member) bool {
+		return !slices.Contains(o.Exclude, id) || !slices.Contains(voters, id)
+	})
+	var down []string
+	var mu sync.Mutex // held for down
+	u.everyone(ctx, gone, func(ctx context.Context, m model.Member) []string {
+		if u.Cluster.Call(ctx, m.ID, pathWell, struct{}{}, &well{}) != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			down = append(down, m.Name)
+		}
+		return nil
+	})
+	slices.Sort(down)
+	if len(down) == 0 {
+		return nil
+	}
+	short := shortOf(len(voters), "each of the others", down)
+	if short == "" {
+		return nil
+	}
+	return model.Problemf(model.Conflict, "%s: start %s; or remove it with `theseus system ha remove %s`; or accept with --ignore quorum that nothing can be written while a member restarts",
+		short, strings.Join(down, ", "), down[0])
 }
 
 // quorate says that enough voters take part in a run without the excluded ones.
@@ -161,11 +227,7 @@ func (r runRequest) unbuilt() error {
 			messages = append(messages, fmt.Sprintf("run option %s: not in this version; %s", option, instead))
 		}
 	}
-	refuse(r.OnFailure != "" && r.OnFailure != "halt", "onFailure: "+r.OnFailure, "a failed rollout halts (halt)")
 	refuse(r.Mode != "" && r.Mode != "complete", "mode: "+r.Mode, "there are no migrations to run in the background (complete)")
-	refuse(r.Hold, "hold", "completion follows verifying by itself")
-	refuse(len(r.Ignore) > 0, "ignore", "every finding is hard")
-	refuse(r.Force, "force", "build another archive")
 	if len(messages) == 0 {
 		return nil
 	}

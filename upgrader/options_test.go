@@ -48,11 +48,16 @@ func TestRunOptions(t *testing.T) {
 		{`{"speed":"fast"}`, defaults, model.Malformed},
 		{`{} {}`, defaults, model.Malformed},
 		{`[]`, defaults, model.Malformed},
-		{`{"hold":true}`, defaults, model.Refused},
-		{`{"force":true}`, defaults, model.Refused},
+		{`{"hold":true,"holdAfter":2}`, with(func(o *order) { o.options.Hold, o.options.HoldAfter = true, 2 }), ""},
+		{`{"force":true}`, with(func(o *order) { o.options.Force = true }), ""},
+		{`{"onFailure":"rollback"}`, with(func(o *order) { o.options.OnFailure = "rollback" }), ""},
+		{`{"ignore":["quorum"]}`, with(func(o *order) { o.options.Ignore = []string{"quorum"} }), ""},
+		{`{"await":"30m"}`, with(func(o *order) { o.options.Await = 30 * time.Minute }), ""},
+		{`{"await":"-1s"}`, defaults, model.Malformed},
+		{`{"holdAfter":-1}`, defaults, model.Malformed},
+		{`{"onFailure":"explode"}`, defaults, model.Malformed},
 		{`{"ignore":["disk"]}`, defaults, model.Refused},
 		{`{"mode":"background"}`, defaults, model.Refused},
-		{`{"onFailure":"rollback"}`, defaults, model.Refused},
 	} {
 		got, err := parseOrder([]byte(c.body), now)
 		if model.KindOf(err) != c.kind || err == nil && !reflect.DeepEqual(got, c.want) {

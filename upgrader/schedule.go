@@ -101,7 +101,7 @@ func (u *Upgrader) scheduled(ctx context.Context, p picture) (acted bool, err er
 // startDue tries what Start does. A refusal is a line in the transcript, once.
 func (u *Upgrader) startDue(ctx context.Context, p picture) (acted bool, err error) {
 	up, o := p.upgrade, p.upgrade.Schedule.Options
-	err = u.mayStart(ctx, p, o.Exclude)
+	err = u.mayStart(ctx, p, o)
 	var refusal *model.Problem
 	if errors.As(err, &refusal) {
 		return u.note(ctx, up, noteRefused+refusal.Error())
@@ -116,20 +116,22 @@ func (u *Upgrader) startDue(ctx context.Context, p picture) (acted bool, err err
 }
 
 // mayStart asks at the scheduled time what Start asks at once.
-func (u *Upgrader) mayStart(ctx context.Context, p picture, exclude []string) error {
-	if err := u.startable(p, exclude); err != nil {
+func (u *Upgrader) mayStart(ctx context.Context, p picture, o model.Options) error {
+	if err := u.startable(p, o); err != nil {
 		return err
 	}
-	return u.ready(ctx, p, exclude)
+	return u.ready(ctx, p, o)
 }
 
 // closed notes that members wait for the window of a run to open.
 func (u *Upgrader) closed(ctx context.Context, up *model.Upgrade) (acted bool, err error) {
-	if up.Phase != model.Rolling || up.Turn != nil || up.Stop || !slices.ContainsFunc(up.Members, yetToGo) || u.open(up) {
+	if up.Phase != model.Rolling || up.Turn != nil || called(sight{u: up}) || !slices.ContainsFunc(up.Members, waits) || u.open(up) {
 		return false, nil
 	}
 	return u.note(ctx, up, noteWindow+windowText(up.Options.Window, time.Now()))
 }
+
+func waits(p model.Progress) bool { return p.Step == model.Waiting }
 
 // notesKept bounds the reasons that are noted of one schedule: an address in a
 // reason may make each of them new.

@@ -20,7 +20,10 @@ type Seen struct {
 	Voters  []string
 	Members map[string]model.Member // what members last reported
 
+	Version string        // of this image
 	Gate    string        // the recorded cluster version
+	Level   int           // the recorded protocol level; at 0 nothing newer may be written
+	Floor   string        // the highest version that has led, above the gate
 	Waited  time.Duration // how long the present wait has lasted, over all leaders
 	Armed   int           // the attempt that this member is armed for; 0: none
 	Verdict *model.Verdict
@@ -28,6 +31,7 @@ type Seen struct {
 	Tries   int   // hand-overs tried in this wait
 
 	Answered map[string]bool // who answered the last survey of this wait
+	Apart    []string        // members whose records differed then, for people
 	Open     bool            // the window in which members may go
 }
 
@@ -67,44 +71,65 @@ func (v sight) is(h hat) bool {
 	return true
 }
 
-// runsTarget says whether a member reported the image that the archive holds
-// for its platform.
-func (v sight) runsTarget(id string) bool {
-	m, known := v.Members[id]
-	return known && m.Image != "" && m.Image == v.u.Archive.Images[m.Platform]
+// image is what the archive holds for a member's platform.
+func (v sight) image(id string) string { return v.u.Archive.Images[v.Members[id].Platform] }
+
+// aim is the image that a member is to run, in the direction of its turn or else
+// of the phase.
+func (v sight) aim(id string) string {
+	back := slices.Contains(backwards(), v.u.Phase)
+	if v.turn != nil && v.turn.Member == id {
+		back = v.turn.Back
+	}
+	if !back {
+		return v.image(id)
+	}
+	if p := v.u.Member(id); p != nil {
+		return p.Image
+	}
+	return ""
 }
 
-// sameProcess: this process is the one that claimed. The image must not be the
+// atTarget says whether a member reported the image that it is to run.
+func (v sight) atTarget(id string) bool {
+	m, known := v.Members[id]
+	return known && m.Image != "" && m.Image == v.aim(id)
+}
+
+// same: this process is the one that claimed. The image must not be the
 // target's either: a boot id is random, but the image is the truth.
-func same(v sight) bool { return v.turn.Claimed && v.turn.Boot == v.Boot && !v.runsTarget(v.Me) }
+func same(v sight) bool { return v.turn.Claimed && v.turn.Boot == v.Boot && !v.atTarget(v.Me) }
+
+// called: somebody asked that nothing new begins.
+func called(v sight) bool { return v.u.Stop || v.u.Paused != nil || v.u.Rollback != "" }
 
 // untried: a member that goes after the end had no part in the checking.
-func untried(v sight) bool { return !v.u.Stop && v.p.Checked != v.u.Runs }
+func untried(v sight) bool { return !called(v) && v.p.Checked != v.u.Runs }
 func unfit(v sight) bool   { return v.p.Checked == v.u.Runs && len(v.p.Findings) > 0 }
-func armed(v sight) bool   { return !v.u.Stop && v.Armed == v.turn.Attempt }
-func unarmed(v sight) bool { return !v.u.Stop && v.Armed != v.turn.Attempt }
+func armed(v sight) bool   { return !called(v) && v.Armed == v.turn.Attempt }
+func unarmed(v sight) bool { return !called(v) && v.Armed != v.turn.Attempt }
 func elected(v sight) bool { return same(v) && v.Leading && len(v.Voters) > 1 }
 
 func putBack(v sight) bool {
-	return v.Verdict != nil && v.Verdict.Upgrade == v.u.ID && v.Verdict.Attempt == v.turn.Attempt && !v.runsTarget(v.Me)
+	return v.Verdict != nil && v.Verdict.Upgrade == v.u.ID && v.Verdict.Attempt == v.turn.Attempt && !v.atTarget(v.Me)
 }
 
 func swapMissed(v sight) bool {
-	return v.turn.Claimed && v.turn.Boot != v.Boot && !v.runsTarget(v.Me)
+	return v.turn.Claimed && v.turn.Boot != v.Boot && !v.atTarget(v.Me)
 }
 func attemptsLeft(v sight) bool { return v.p.Attempt-v.p.Before < Attempts }
 func unswapped(v sight) bool    { return swapMissed(v) && attemptsLeft(v) }
 func exhausted(v sight) bool    { return swapMissed(v) && !attemptsLeft(v) }
 
 func arrived(v sight) bool {
-	return v.runsTarget(v.turn.Member) && v.Members[v.turn.Member].Boot != v.turn.Boot
+	return v.atTarget(v.turn.Member) && v.Members[v.turn.Member].Boot != v.turn.Boot
 }
 
 func restarted(v sight) bool {
-	return v.runsTarget(v.turn.Member) && v.Members[v.turn.Member].Boot != v.p.Boot
+	return v.atTarget(v.turn.Member) && v.Members[v.turn.Member].Boot != v.p.Boot
 }
 
-func seasoned(v sight) bool { return v.Waited >= v.u.Options.Probation && v.runsTarget(v.turn.Member) }
+func seasoned(v sight) bool { return v.Waited >= v.u.Options.Probation && v.atTarget(v.turn.Member) }
 
 func settled(v sight) bool {
 	return seasoned(v) && v.Pong != nil && v.Pong.Member == v.turn.Member && v.Pong.Boot == v.p.Boot
@@ -114,43 +139,102 @@ func overdue(v sight) bool { return v.Waited >= limit(v.u) }
 
 func stopped(v sight) bool     { return v.u.Stop }
 func stoppedIdle(v sight) bool { return v.u.Stop && v.turn == nil }
+func backAsked(v sight) bool   { return v.u.Rollback != "" && v.turn == nil }
 
 func unchecked(v sight) bool {
 	p := v.u.Member(v.Me)
 	return p != nil && included(*p) && p.Checked != v.u.Runs
 }
 
+// found waits for every trial run, so that all there is to mend is told at once.
 func found(v sight) bool {
-	return v.any(func(p model.Progress) bool { return p.Checked == v.u.Runs && len(p.Findings) > 0 })
+	checked := func(p model.Progress) bool { return p.Checked == v.u.Runs }
+	return v.all(checked) && v.any(func(p model.Progress) bool { return checked(p) && len(p.Findings) > 0 })
 }
 
 func allChecked(v sight) bool {
 	return v.all(func(p model.Progress) bool { return p.Checked == v.u.Runs && len(p.Findings) == 0 })
 }
 
+// fellOut: a member did not get there, the new version does not work as it
+// should, or members of two versions made different records of the same commands.
 func fellOut(v sight) bool {
-	return v.turn == nil && v.any(func(p model.Progress) bool {
+	return v.turn == nil && (len(v.Apart) > 0 || v.u.Proof != nil && len(v.u.Proof.Findings) > 0 || v.any(func(p model.Progress) bool {
 		return p.Step == model.Broken || p.Step == model.Reverted
-	})
+	}))
+}
+
+func fellOutBack(v sight) bool { return v.u.Options.OnFailure == model.OnFailureRollback && fellOut(v) }
+
+// unproven: before the second member goes, the first one has to prove that the
+// new version works, and that the old one can read what it wrote.
+func unproven(v sight) bool {
+	return v.Level > 0 && v.turn == nil && !called(v) && v.first() != "" && (v.u.Proof == nil || v.u.Proof.Run != v.u.Runs)
+}
+
+// first is a member that is done.
+func (v sight) first() string {
+	for _, p := range v.u.Members {
+		if p.Step == model.Done {
+			return p.ID
+		}
+	}
+	return ""
+}
+
+func holdDue(v sight) bool {
+	through := 0
+	for _, p := range v.u.Members {
+		if finished(p) {
+			through++
+		}
+	}
+	after := v.u.Options.HoldAfter
+	return after > 0 && through >= after && v.u.Held != v.u.Runs && v.turn == nil && !called(v) && v.any(v.yetToGo)
+}
+
+// undone finds a step on record that the running image gives the lie to (S5).
+func undone(v sight) bool { return v.Level > 0 && v.turn == nil && v.liar() != nil }
+
+func (v sight) liar() *model.Progress {
+	for i, p := range v.u.Members {
+		said, other := p.Step == model.Done, p.Image
+		if v.u.Phase == model.Reverting {
+			said, other = p.Step == model.Reverted, v.image(p.ID)
+		}
+		if said && other != "" && v.Members[p.ID].Image == other && !v.atTarget(p.ID) {
+			return &v.u.Members[i]
+		}
+	}
+	return nil
+}
+
+// stuck: a member could not go back.
+func stuck(v sight) bool {
+	return v.turn == nil && v.any(func(p model.Progress) bool { return p.Step == model.Broken })
+}
+
+func allBack(v sight) bool {
+	return v.turn == nil && !v.any(func(p model.Progress) bool { return included(p) && p.Step != model.Reverted })
 }
 
 func allDone(v sight) bool { return v.turn == nil && v.all(finished) }
 
 func unverified(v sight) bool {
 	p := v.u.Member(v.Me)
-	return p != nil && included(*p) && !p.Verified && v.runsTarget(v.Me)
+	return p != nil && included(*p) && !p.Verified && v.atTarget(v.Me)
 }
 
 func allVerified(v sight) bool {
-	return v.all(func(p model.Progress) bool { return p.Verified && v.runsTarget(p.ID) })
+	return v.all(func(p model.Progress) bool { return p.Verified && v.atTarget(p.ID) })
 }
 
 func completable(v sight) bool {
-	if v.u.Completed {
+	if v.u.Completed || v.u.Options.Hold || called(v) {
 		return false
 	}
 	for id := range v.Members {
-		if !v.runsTarget(id) {
+		if !v.atTarget(id) {
 			return false
 		}
 	}
@@ -163,7 +247,7 @@ func completable(v sight) bool {
 func behind(v sight) bool {
 	p, me := v.u.Member(v.Me), v.Members[v.Me]
 	out := p == nil || p.Step == model.Excluded || p.Step == model.Broken && p.Boot != v.Boot && p.Attempt-p.Before < Attempts
-	return out && !v.runsTarget(v.Me) && policy.Older(me.Version, v.u.Archive.Version)
+	return out && !v.atTarget(v.Me) && policy.Older(me.Version, v.u.Archive.Version)
 }
 
 // included says whether a member takes part: all do whom the operator did not

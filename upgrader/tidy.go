@@ -13,7 +13,7 @@ import (
 // attempt that is over is closed, archives and binaries that the record does
 // not speak of go, the log is compacted once the chunks are where they belong.
 func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
-	for _, part := range []func(context.Context, picture) error{u.disarm, u.sweep, u.sweepPartials, u.keepProof, u.matchCLI} {
+	for _, part := range []func(context.Context, picture) error{u.disarm, u.sweep, u.sweepPartials, u.keepProof, u.keepCopy, u.matchCLI} {
 		if err := part(ctx, p); err != nil {
 			return false, err
 		}
@@ -40,6 +40,9 @@ func (u *Upgrader) sweep(_ context.Context, p picture) error {
 	if p.upgrade != nil {
 		now += " with the way back"
 		keep = append(keep, u.Own.Previous())
+		if row := p.upgrade.Member(u.Self.ID); row != nil {
+			keep = append(keep, u.Own.Next(row.Image)) // laid out to go back
+		}
 	}
 	if p.staging != nil {
 		now += " " + p.staging.ID

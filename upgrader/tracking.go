@@ -1,13 +1,6 @@
 package upgrader
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-	"time"
-
-	"github.com/theseusd/theseus/model"
-)
+import "github.com/theseusd/theseus/model"
 
 // rendered is the tracking profile as of one index of the store.
 type rendered struct {
@@ -64,7 +57,7 @@ func profile(p picture) model.Profile {
 	if up.Phase == model.Finished || up.Phase == model.Failed {
 		params["final-state"] = up.Final
 	}
-	if up.Phase == model.Rolling {
+	if up.Phase == model.Rolling || up.Phase == model.Reverting {
 		node, state := working(p)
 		if node != "" {
 			params["working-node"] = node
@@ -73,6 +66,15 @@ func profile(p picture) model.Profile {
 	}
 	if w := waitingFor(p); w != nil {
 		params["waiting-for"] = w
+	}
+	if up.Paused != nil {
+		params["paused"] = up.Paused
+	}
+	if up.Back != "" {
+		params["roll-back"] = up.Back
+	}
+	if up.Proof != nil {
+		params["proof"] = proofOf(p)
 	}
 	if up.Options.Window != "" {
 		params["window"] = up.Options.Window
@@ -84,6 +86,20 @@ func profile(p picture) model.Profile {
 		Description: "The state of the system upgrade", Params: params}
 	prof.Fill()
 	return prof
+}
+
+// proof is the param of that name: what was found out on the first member that
+// was through.
+type proof struct {
+	Node     string   `json:"node"`
+	At       string   `json:"at"`
+	WayBack  bool     `json:"way-back"` // the kept binary reads what the new one wrote
+	Findings []string `json:"findings"`
+}
+
+func proofOf(p picture) proof {
+	made := p.upgrade.Proof
+	return proof{Node: p.members[made.Member].Name, At: made.At, WayBack: len(made.Findings) == 0, Findings: append([]string{}, made.Findings...)}
 }
 
 // node is one row of the param nodes.
@@ -116,103 +132,9 @@ func percent(up *model.Upgrade) int {
 	}
 	through := 0
 	for _, row := range up.Members {
-		if finished(row) {
+		if finished(row) || up.Phase == model.Reverting && row.Step != model.Reverted && row.Step != model.Excluded {
 			through++
 		}
 	}
 	return 90 * through / max(1, len(up.Members))
-}
-
-// working is the member that is out or about to go, and where it stands.
-func working(p picture) (api, state string) {
-	up := p.upgrade
-	row := turnOf(up)
-	if row == nil {
-		return "", "between two members"
-	}
-	m := p.members[row.ID]
-	what := map[model.Step]string{
-		model.Waiting:   "makes ready to swap its binary",
-		model.Claimed:   "has claimed its turn",
-		model.Draining:  "drains: clients are asked to come back on new connections",
-		model.Leaving:   "swaps its binary, restarts and rejoins",
-		model.Probation: "runs " + m.Version + " on probation",
-	}[row.Step]
-	return m.API, fmt.Sprintf("%s %s (attempt %d)", m.Name, what, row.Attempt-row.Before)
-}
-
-// waitingFor says what an upgrade under way waits for and what may be done.
-func waitingFor(p picture) *WaitingFor {
-	up := p.upgrade
-	stop := "theseus system upgrade unstage: ends after the step under way and clears it away"
-	w := &WaitingFor{Since: up.Since, Choices: []string{"wait", stop}}
-	switch up.Phase {
-	case model.Staged:
-		w.What, w.Choices = "the operator", []string{"theseus system upgrade start", "theseus system upgrade unstage"}
-	case model.Checking:
-		w.What = "the trial run on " + pending(p, func(r model.Progress) bool { return r.Checked != up.Runs }) + fmt.Sprintf(", %s at most", span(limit(up)))
-	case model.Rolling:
-		w.What = rollingFor(p)
-		if row := turnOf(up); row != nil {
-			w.Since = row.Since
-		}
-	case model.Verifying:
-		w.What = "a write and a read through " + pending(p, func(r model.Progress) bool { return !r.Verified }) + fmt.Sprintf(", %s at most", span(limit(up)))
-	case model.Failed:
-		w.What, w.Choices = "the operator", []string{"theseus system upgrade start: go on where it stopped", "theseus system upgrade unstage"}
-		if p.cluster.Failed[up.Archive.Digest] != "" {
-			w.Choices = []string{"theseus system upgrade unstage, then stage another build: this one failed"}
-		}
-	case model.Finished:
-		if up.Completed {
-			return nil
-		}
-		w.What, w.Choices = "completion: "+behindText(p)+" on "+up.Archive.Version, []string{"start what is down: it follows by itself",
-			"theseus system ha remove NAME", "theseus system upgrade complete --without NAME: the way back closes, it follows when it is back"}
-	}
-	if up.Schedule != nil {
-		w.What = scheduleText(up.Schedule, time.Now())
-		w.Choices = []string{"wait", "theseus system upgrade cancel: it stays as it is", "theseus system upgrade unstage"}
-	}
-	if up.Stop {
-		w.What = "the step under way to end, then all is cleared (stop was asked); now: " + w.What
-	}
-	return w
-}
-
-// behindText names the members that do not run the target.
-func behindText(p picture) string {
-	var all []string
-	for _, m := range p.members {
-		if m.Image != p.upgrade.Archive.Images[m.Platform] {
-			all = append(all, m.Name)
-		}
-	}
-	slices.Sort(all)
-	return strings.Join(all, ", ")
-}
-
-func rollingFor(p picture) string {
-	row := turnOf(p.upgrade)
-	if w := p.upgrade.Options.Window; row == nil && w != "" {
-		return windowText(w, time.Now()) + ", then every other member to be up"
-	}
-	if row == nil {
-		return "every other member to be up before the next one goes, or leadership to move to one that is done"
-	}
-	name := p.members[row.ID].Name
-	if row.Step == model.Probation {
-		return fmt.Sprintf("%s to stay well for %s", name, span(p.upgrade.Options.Probation))
-	}
-	return fmt.Sprintf("%s to be back on %s, %s at most", name, p.upgrade.Archive.Version, span(p.upgrade.Options.Deadline))
-}
-
-func pending(p picture, is func(model.Progress) bool) string {
-	var names []string
-	for _, row := range p.upgrade.Members {
-		if is(row) {
-			names = append(names, p.members[row.ID].Name)
-		}
-	}
-	return strings.Join(names, ", ")
 }

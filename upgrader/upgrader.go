@@ -68,6 +68,7 @@ type Config struct {
 	Self    model.Member // what this member reports of itself
 	Launch  binary.Start // how to start the daemon again, for the watcher
 	DataDir string
+	Beat    func() // called by the loop at each pass
 	Log     *slog.Logger
 }
 
@@ -80,12 +81,17 @@ type Upgrader struct {
 	pong      *Pong
 	tries     int
 	answered  map[string]bool
-	trouble   string // what went wrong last, so that it is logged once
-	compacted string // the upgrade whose chunks were compacted away
-	swept     string // for which records the directory of the binary was swept
+	apart     []string
+	trouble   string  // what went wrong last, so that it is logged once
+	compacted string  // the upgrade whose chunks were compacted away
+	swept     string  // for which records the directory of the binary was swept
+	copied    *string // the copy of the records that is kept; nil: not looked at yet
+	backTold  string  // what the last proof of a way back tried
 	leaseOf   clock
 	tried     time.Time // when a scheduled start was tried last
 	proven    bool      // what vouches for the running image is kept
+
+	trials sync.Mutex // held for a trial run: one at a time
 
 	mu       sync.Mutex
 	held     map[string]bool // archives that an upload here is about to announce
@@ -97,6 +103,9 @@ func New(c Config) *Upgrader {
 	u := &Upgrader{Config: c, held: map[string]bool{}}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
+	c.Cluster.Handle(pathDigest, u.answerDigest)
+	c.Cluster.Handle(pathProveBack, u.answerProveBack)
+	c.Cluster.Handle(pathCheck, u.answerCheck)
 	c.Cluster.Handle(pathRelease, u.answerRelease)
 	c.Cluster.HandleStream(pathBinary, u.answerBinary)
 	c.Cluster.Handle(pathLate, u.answerLate)

@@ -23,7 +23,7 @@ const (
 func limit(u *model.Upgrade) time.Duration {
 	switch u.Phase {
 	case model.Checking:
-		return checkingLimit
+		return checkingLimit + u.Options.Await
 	case model.Verifying:
 		return verifyingLimit
 	}
@@ -50,12 +50,24 @@ func waitKey(u *model.Upgrade, open bool) string {
 		return fmt.Sprintf("probation of %s, attempt %d, process %s", p.ID, p.Attempt, p.Boot)
 	case p != nil:
 		return fmt.Sprintf("turn of %s, attempt %d", p.ID, p.Attempt)
+	case u.Phase.Status() == "working" && u.Paused != nil:
+		return string(u.Phase) + ", paused"
 	case u.Phase == model.Rolling && !open:
 		return "rolling, its window closed"
-	case u.Phase == model.Rolling:
-		return "rolling"
+	case u.Phase == model.Rolling, u.Phase == model.Reverting:
+		return fmt.Sprintf("%s, %d settled", u.Phase, settledIn(u))
 	}
 	return fmt.Sprintf("%s, run %d", u.Phase, u.Runs)
+}
+
+// settledIn counts the members that are through with the phase.
+func settledIn(u *model.Upgrade) (n int) {
+	for _, p := range u.Members {
+		if p.Step != model.Waiting && p.Step != model.Returning {
+			n++
+		}
+	}
+	return n
 }
 
 // clock measures one wait on this member's monotonic clock, on top of what
@@ -97,6 +109,7 @@ func span(d time.Duration) string {
 type WaitingFor struct {
 	What    string   `json:"what"`
 	Since   string   `json:"since"`
-	Until   string   `json:"until,omitempty"`
+	Until   string   `json:"until,omitempty"` // RFC 3339; for people
+	Then    string   `json:"then,omitempty"`  // what happens at that time
 	Choices []string `json:"choices"`
 }

@@ -29,6 +29,7 @@ type config struct {
 	Observer      bool
 	CLIPath       string
 	Restart       string // exec or exit
+	Supervised    bool
 	LogLevel      string
 	LogFormat     string
 }
@@ -56,6 +57,7 @@ func defineFlags(f *pflag.FlagSet) {
 	f.Bool("allow-unsigned", false, "accept packages without a signature")
 	f.String("cli-path", "", "theseus executable that is to be of the same release as this daemon (default: none)")
 	f.String("restart", restartExec, "how an upgrade restarts this daemon: exec in place, or exit for a supervisor that starts it again whenever it ends")
+	f.Bool("supervised", false, "something starts this daemon again whenever it ends (default: found out under systemd, runit, s6 and daemontools)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 }
@@ -90,6 +92,7 @@ func loadConfig(f *pflag.FlagSet, env func(string) (string, bool)) (config, erro
 	c.TrustedKeys, _ = f.GetStringArray("trusted-key")
 	c.AllowUnsigned, _ = f.GetBool("allow-unsigned")
 	c.Observer, _ = f.GetBool("observer")
+	c.Supervised, _ = f.GetBool("supervised")
 	return c, c.complete(get("join-token-file"))
 }
 

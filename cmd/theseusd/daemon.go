@@ -34,6 +34,7 @@ const (
 type daemon struct {
 	config
 	inherited *binary.Inheritance
+	manager   *serviceManager
 	log       *slog.Logger
 
 	lockFile     *os.File
@@ -121,7 +122,7 @@ func (d *daemon) openBinary() (err error) {
 	if d.own, err = binary.Locate(); err != nil {
 		return err
 	}
-	d.own.Supervised = d.Restart == restartExit
+	d.own.Supervised = d.Supervised || d.Restart == restartExit
 	if d.CLIPath != "" {
 		d.own.CLI = binary.NewCLI(d.CLIPath)
 	}
@@ -204,7 +205,7 @@ func (d *daemon) beginning(c *cluster.Config) error {
 	if err != nil {
 		return err
 	}
-	c.Init = &store.ClusterInit{Cluster: model.Cluster{ID: cluster.NewUUID(), Version: version}, Admin: admin}
+	c.Init = &store.ClusterInit{Cluster: model.Cluster{ID: cluster.NewUUID(), Version: version, Level: store.Level}, Admin: admin}
 	return nil
 }
 
@@ -246,7 +247,7 @@ func (d *daemon) openUpgrader(context.Context) error {
 	}
 	d.upgrader = upgrader.New(upgrader.Config{
 		Store: d.store, Cluster: d.node, Process: d, Own: d.own, Trust: trust, Limits: staging.DefaultLimits(),
-		Self: d.self, Launch: start, DataDir: d.DataDir, Log: d.log,
+		Self: d.self, Launch: start, DataDir: d.DataDir, Beat: d.manager.Beat, Log: d.log,
 	})
 	return nil
 }
@@ -281,6 +282,7 @@ const (
 // stop is a clean end: clients are asked to come back elsewhere, leadership is
 // handed over, and a watcher is told that this is no death.
 func (d *daemon) stop() error {
+	d.manager.say("STOPPING=1", "STATUS=stopping")
 	if err := d.own.Stopping(); err != nil {
 		d.log.Warn("tell the watcher that this is a clean stop", "error", err)
 	}

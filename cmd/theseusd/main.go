@@ -4,10 +4,11 @@
 //	theseusd --version       print version, platform and image
 //	theseusd self-check      the trial run: can this binary run this member's state?
 //	theseusd watch           follow a daemon through one attempt at a new binary
+//	theseusd heal            put the kept binary back if the new one does not live
 //	theseusd crash-points    list the points a test can kill it at
 //
-// self-check and watch are called by another theseusd, not by people; what
-// passes between them is in docs/protocol.md.
+// self-check and watch are called by another theseusd and heal by a supervisor,
+// not by people; what passes between them is in docs/protocol.md.
 package main
 
 import (
@@ -42,7 +43,7 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root := serveCommand()
-	root.AddCommand(selfCheckCommand(), watchCommand(stderr), crashPointsCommand())
+	root.AddCommand(selfCheckCommand(), watchCommand(stderr), healCommand(stderr), crashPointsCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -30,6 +30,7 @@ func (d *daemon) Quiet(ctx context.Context) error { return d.server.Quiet(ctx) }
 // the image that is at the path is executed, and the record goes on from there.
 func (d *daemon) Reexec(_ context.Context, swap func() error) error {
 	leader, _ := d.node.Leader()
+	d.manager.say("STATUS=becoming the next binary")
 	err := crash.Point("park", d.park)
 	if err == nil {
 		err = swap()

@@ -29,7 +29,9 @@ func serve(ctx context.Context, c config) error {
 	if inherited.Again {
 		crash.Arrived("exec")
 	}
-	d := &daemon{config: c, inherited: inherited, log: log}
+	d := &daemon{config: c, inherited: inherited, log: log, manager: newServiceManager(os.Getenv, log)}
+	go d.manager.keepAlive(ctx)
+	d.manager.say("STATUS=starting")
 	if err := d.lock(); err != nil {
 		return alreadyRunning(ctx, c, log, err)
 	}
@@ -38,6 +40,7 @@ func serve(ctx context.Context, c config) error {
 		return err
 	}
 	log.Info("serving", "version", version, "image", d.self.Image, "name", c.Name, "api", d.self.API, "raft", d.self.Raft, "pid", os.Getpid())
+	d.manager.ready("serving, version " + version)
 	misbehave()
 	return d.run(ctx)
 }

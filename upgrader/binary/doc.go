@@ -11,6 +11,7 @@
 //	arm.go, swap.go   the swap, in the order in which a kill does no harm
 //	exec.go           becoming the new image with descriptors kept
 //	watch.go          the watcher: old code that outlives the daemon and heals it
+//	decide.go         the same decision at a supervised start; ends.go: no death counts twice
 //	cli.go            the CLI's executable, which is made to match afterwards
 //
 // Kill the process between any two steps: a binary that runs is at the path.

@@ -27,9 +27,12 @@ func (w *watcher) died(ctx context.Context, daemon *process) (*process, error) {
 	if err != nil || other != nil && clean {
 		return other, err // ours found another one serving, and left
 	}
-	v, err := w.count(how)
-	if err != nil {
+	v, judged, err := w.own.judge(w.attempt, daemon.number, how)
+	if err != nil || !judged && v.PutBack {
 		return nil, err
+	}
+	if !judged {
+		return w.await(ctx) // Heal has judged it, or is about to
 	}
 	w.log.Warn("the daemon died", "pid", daemon.pid, "how", how, "deaths", v.Deaths)
 	if other != nil {
@@ -54,19 +57,6 @@ func (w *watcher) present() (*process, error) {
 		time.Sleep(busyPause) // it has the lock and has not written its pid yet
 	}
 	return nil, fmt.Errorf("data directory %s is in use by a process that does not say which", w.attempt.DataDir)
-}
-
-// count writes one more death down before anything is done about it.
-func (w *watcher) count(how string) (Verdict, error) {
-	v, err := w.own.verdictOn(w.attempt)
-	if err != nil {
-		return v, err
-	}
-	v.Deaths++
-	if !v.PutBack { // else its reason stands: this one was started before
-		v.Reason = how
-	}
-	return v, w.own.write("verdict", v)
 }
 
 // resume starts what is at the path. What cannot be executed is put back at once.
@@ -104,7 +94,7 @@ func passing(err error) bool {
 }
 
 // await follows whatever daemon the supervisor starts. One that dies before it
-// is seen here is not counted.
+// is seen here is counted by Heal only.
 func (w *watcher) await(ctx context.Context) (*process, error) {
 	for w.open() {
 		p, err := w.present()

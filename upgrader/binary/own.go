@@ -90,7 +90,7 @@ func (o *Own) Sweep(keep ...string) error {
 	defer o.files.Unlock()
 	patterns := []string{"next-*", "part-*"}
 	if _, open, err := o.Attempt(); err != nil || !open {
-		patterns = append(patterns, "previous", "verdict", "stopped")
+		patterns = append(patterns, "previous", "verdict", "stopped", "ends")
 	}
 	var errs []error
 	for _, pattern := range patterns {

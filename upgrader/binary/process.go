@@ -21,6 +21,8 @@ type process struct {
 	pid int
 	fd  *os.File
 	cmd *exec.Cmd // if the watcher started it
+
+	number int // of the attempt's daemons, see ends
 }
 
 // find opens a process that someone else started; nil when it is gone.

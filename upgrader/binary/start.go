@@ -61,12 +61,22 @@ func wanted(name string) bool {
 }
 
 // Supervised says whether something else starts this process again when it dies.
-// systemd names the process it started in SYSTEMD_EXEC_PID: INVOCATION_ID alone
-// is handed on to everything started below a service, a terminal for example.
-func Supervised() bool {
+func Supervised() bool { return bySystemd() || parentSupervises() }
+
+// bySystemd: systemd names the process it started in SYSTEMD_EXEC_PID.
+// INVOCATION_ID alone is handed on to everything started below a service, a
+// terminal for example.
+func bySystemd() bool {
 	if pid, there := os.LookupEnv("SYSTEMD_EXEC_PID"); there {
 		return pid == strconv.Itoa(os.Getpid())
 	}
 	_, there := os.LookupEnv("INVOCATION_ID")
 	return there
+}
+
+// parentSupervises knows the supervisors whose run script becomes the daemon:
+// runit, s6 and daemontools.
+func parentSupervises() bool {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", os.Getppid()))
+	return err == nil && slices.Contains([]string{"runsv", "s6-supervise", "supervise"}, strings.TrimSpace(string(name)))
 }

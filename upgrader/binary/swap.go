@@ -102,10 +102,12 @@ func (o *Own) PutBack(reason string) error {
 	if err := o.Restore(); err != nil {
 		return err
 	}
-	v, err := o.verdictOn(a)
-	if err != nil {
-		return fmt.Errorf("put back: %w", err)
-	}
-	v.PutBack, v.Reason = true, reason
-	return o.write("verdict", v)
+	return o.locked(func() error {
+		v, err := o.verdictOn(a)
+		if err != nil {
+			return fmt.Errorf("put back: %w", err)
+		}
+		v.PutBack, v.Reason = true, reason
+		return o.write("verdict", v)
+	})
 }

@@ -3,6 +3,7 @@ package binary
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReportVersion is of the self-check report that this program reads and writes.
-const ReportVersion = 1
+// ReportVersion is the latest version of the self-check report that this program
+// writes; it reads every one up to it. Since 2 a self-check also replays commands.
+const ReportVersion = 2
 
 // Report is what a new executable's self-check prints as JSON on its standard
 // output: what it is and what it found wrong. No findings means that it can
@@ -28,6 +30,12 @@ type Report struct {
 	Digest   string   `json:"digest"` // of the state as it read it
 	Findings []string `json:"findings"`
 
+	// Since version 2.
+	Replayed     int      `json:"replayed,omitempty"`     // commands applied to the copy before Digest was taken
+	Tried        string   `json:"tried,omitempty"`        // the digest after the samples that followed
+	Steps        []string `json:"steps,omitempty"`        // the beginnings of those after each command, if asked for
+	Capabilities uint64   `json:"capabilities,omitempty"` // effective ones of its process
+
 	Took time.Duration `json:"-"` // measured by the caller, start of the process included
 }
 
@@ -36,7 +44,20 @@ const (
 	tailLimit   = 2 << 10  // of its stderr in an error
 )
 
-// SelfCheck runs `next self-check --report=1 args…` for at most limit. The error
+// As is r in the version that the caller reads, which may be an earlier one.
+func (r Report) As(version int) Report {
+	r.V = max(1, min(version, ReportVersion))
+	if r.V < 2 {
+		r.Replayed, r.Tried, r.Steps, r.Capabilities = 0, "", nil, 0
+	}
+	return r
+}
+
+// Replays says whether the self-check that wrote r can replay commands.
+func (r Report) Replays() bool { return r.V >= 2 }
+
+// SelfCheck runs `next self-check --report=N args…` for at most limit; what it
+// answers may be of an earlier version than N. The error
 // says in words why there is no report: it could not be executed, it exited
 // badly, was killed, said nothing in time or something else than a report.
 func SelfCheck(ctx context.Context, next string, args []string, limit time.Duration) (Report, error) {
@@ -62,8 +83,14 @@ func readReport(stdout []byte) (r Report, err error) {
 	if len(stdout) > outputLimit {
 		return r, fmt.Errorf("it printed more than %d bytes", outputLimit)
 	}
-	if err := decode(stdout, ReportVersion, &r); err != nil {
-		return r, fmt.Errorf("what it printed is not a report of version %d: %w%s", ReportVersion, err, tail(stdout))
+	var head struct {
+		V int `json:"v"`
+	}
+	if json.Unmarshal(stdout, &head) != nil || head.V < 1 || head.V > ReportVersion {
+		head.V = ReportVersion // what decode says it wants
+	}
+	if err := decode(stdout, head.V, &r); err != nil {
+		return r, fmt.Errorf("what it printed is not a report of version 1 to %d: %w%s", ReportVersion, err, tail(stdout))
 	}
 	if r.Version == "" || r.Image == "" || r.Platform == "" {
 		return r, errors.New("its report does not say version, image and platform")

@@ -2,10 +2,13 @@ package binary
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestATrialRunAnswersWithTheReport(t *testing.T) {
@@ -23,9 +26,9 @@ func TestATrialRunThatGoesWrongSaysHow(t *testing.T) {
 		"exit":   "exit status 1: daemon: this build cannot start",
 		"killed": "signal: killed",
 		"hang":   "no answer within",
-		"chatty": "not a report of version 1",
+		"chatty": "not a report of version 1 to 2",
 		"flood":  "printed more than 65536 bytes",
-		"future": "it has version 2, this program reads version 1",
+		"future": "it has version 3, this program reads version 2",
 		"mute":   "does not say version",
 	} {
 		limit := time.Minute
@@ -63,5 +66,34 @@ func TestATrialRunGetsNothingThatBelongsToTheDaemonAlone(t *testing.T) {
 	}
 	if !strings.Contains(got, "\nTHESEUS_LOG_LEVEL=debug") {
 		t.Error("it did not get its settings")
+	}
+}
+
+func TestATrialRunReadsTheReportOfAnEarlierVersionAndSaysThatItCannotReplay(t *testing.T) {
+	p := newPlace(t, os.Geteuid())
+	for variant, replays := range map[string]bool{"ancient": false, "good 2": true} {
+		r, err := SelfCheck(context.Background(), p.put(t, "next", variant, ""), nil, time.Minute)
+		if err != nil || r.Version != variant || r.Replays() != replays {
+			t.Errorf("%s: report %+v, %v", variant, r, err)
+		}
+	}
+}
+
+func TestACallerOfTheFirstVersionGetsWhatItReads(t *testing.T) {
+	full := Report{V: ReportVersion, Version: "1", Image: "i", Platform: "p", Digest: "d", Findings: []string{"f"},
+		Replayed: 3, Tried: "t", Steps: []string{"s"}, Capabilities: 5}
+	for asked, want := range map[int]Report{
+		0:                 {V: 1, Version: "1", Image: "i", Platform: "p", Digest: "d", Findings: []string{"f"}},
+		1:                 {V: 1, Version: "1", Image: "i", Platform: "p", Digest: "d", Findings: []string{"f"}},
+		ReportVersion:     full,
+		ReportVersion + 1: full,
+	} {
+		if diff := cmp.Diff(want, full.As(asked)); diff != "" {
+			t.Errorf("asked for %d: %s", asked, diff)
+		}
+	}
+	raw, err := json.Marshal(full.As(1))
+	if err != nil || string(raw) != `{"v":1,"version":"1","image":"i","platform":"p","digest":"d","findings":["f"]}` {
+		t.Errorf("the first version is %s, %v", raw, err)
 	}
 }

@@ -58,6 +58,7 @@ func (o *Own) watch(ctx context.Context, daemon *process, ready *os.File, log *s
 	}
 	defer w.record.Close()
 	w.log = log.With("upgrade", w.attempt.Upgrade, "attempt", w.attempt.Number)
+	daemon.number = w.number(daemon)
 	if err := say(ready, readyWatches); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
@@ -126,7 +127,9 @@ func (w *watcher) run(ctx context.Context, daemon *process) error {
 			w.log.Error("watch", "error", err)
 			return fmt.Errorf("watch: %w", err)
 		}
-		daemon = next
+		if daemon = next; daemon != nil {
+			daemon.number = w.number(daemon)
+		}
 	}
 	return nil
 }

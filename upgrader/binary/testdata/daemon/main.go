@@ -41,6 +41,8 @@ func run(ctx context.Context, what string, args []string) error {
 	switch what {
 	case "watch":
 		return binary.Watch(ctx, args, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	case "heal":
+		return binary.Heal(args, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	case "self-check":
 		return selfCheck(variant())
 	case "serve":
@@ -88,7 +90,9 @@ func selfCheck(variant string) error {
 		os.Stdout.Write(bytes.Repeat([]byte("x"), 1<<20))
 		return nil
 	case "future":
-		r.V = 2
+		r.V = binary.ReportVersion + 1
+	case "ancient":
+		r = r.As(1)
 	case "exit":
 		return errors.New("this build cannot start")
 	case "killed":

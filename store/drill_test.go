@@ -1,0 +1,62 @@
+package store
+
+import (
+	"path/filepath"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/model"
+)
+
+func newCopy(t *testing.T) *Copy {
+	t.Helper()
+	c, err := NewCopy(filepath.Join(t.TempDir(), "copy.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestTheDrillHasEveryTypeOfCommandDoSomething(t *testing.T) {
+	c := newCopy(t)
+	did := map[Op]bool{}
+	err := c.db.Update(func(tx *bolt.Tx) error {
+		for _, e := range Drill(model.Cluster{Version: drillOld, Level: Level}).entries {
+			a, err := apply(tx, ops(), e.Index, e.Data)
+			if err != nil {
+				return err
+			}
+			command, err := decodeCommand(e.Data)
+			if err != nil {
+				return err
+			}
+			if a.Code != "" {
+				t.Errorf("%s at %d is answered %q", command.Op, e.Index, a.Code)
+			}
+			did[command.Op] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range ops() {
+		if row.since == first && !did[name] {
+			t.Errorf("%s is not in the drill", name)
+		}
+	}
+}
+
+func TestTheDrillKeepsToTheGate(t *testing.T) {
+	for _, e := range Drill(model.Cluster{Version: drillOld}).entries {
+		command, err := decodeCommand(e.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ops()[command.Op].level > 0 || command.Op == OpClusterLevel {
+			t.Errorf("%s is not open at level 0", command.Op)
+		}
+	}
+}
