@@ -1,6 +1,7 @@
 # make demo    three members go from 1.0.0 to 1.1.0 under load; KEEP=1 leaves them running
 # make test    everything that must hold; what CI runs
 # make build   VERSION=x.y.z BIN=dir [FAULT=kind] [TAGS=a,b]: theseusd and theseus
+# make chaos   upgrades while clusters are harmed: [SEED=n [RUN=n]] [RUNS=n] [DURATION=5m] [ONLY=kind]
 # make bench   what the speed is, beside something bare in the same run
 # make lint    gofmt, vet, staticcheck
 
@@ -11,15 +12,15 @@ TAGS    ?=
 
 GO          ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-faults      := exit segv panic badstate badreplay oneway
+faults      := exit segv panic hang-early hang-late badstate badreplay oneway
 
 comma   := ,
 empty   :=
 space   := $(empty) $(empty)
-tags    := $(subst $(space),$(comma),$(strip $(subst $(comma), ,$(TAGS)) $(FAULT:%=fault_%)))
+tags    := $(subst $(space),$(comma),$(strip $(subst $(comma), ,$(TAGS)) $(subst -,_,$(FAULT:%=fault_%))))
 ldflags := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test unit e2e bench lint clean packages
+.PHONY: build demo test unit e2e chaos bench lint clean packages
 
 build:
 ifneq ($(FAULT),)
@@ -44,6 +45,11 @@ unit:
 e2e: packages
 	$(GO) test -count=1 -timeout=45m -json ./e2e/... | $(GO) run ./e2e/skips e2e/skips.txt
 
+# Inside its namespaces there is no network to fetch modules by.
+chaos: packages
+	$(GO) mod download
+	$(GO) run ./e2e/chaos $(SEED:%=-seed %) $(RUN:%=-run %) $(RUNS:%=-runs %) $(DURATION:%=-duration %) $(ONLY:%=-only %)
+
 bench:
 	$(GO) run ./e2e/bench
 
@@ -57,6 +63,9 @@ lint:
 packages:
 	@command -v getcap >/dev/null && command -v setcap >/dev/null || $(call install,libcap2-bin)
 	@command -v curl >/dev/null || $(call install,curl)
+	@command -v ip >/dev/null || $(call install,iproute2)
+	@command -v runsv >/dev/null || $(call install,runit)
+	@test -x /lib/systemd/systemd || $(call install,systemd)
 
 root    := $(shell test "$$(id -u)" = 0 || echo sudo -n)
 install = { $(root) apt-get update -qq && $(root) apt-get install -y -qq --no-install-recommends $(1); }

@@ -27,6 +27,18 @@ func (n *Node) pong() pong {
 	return pong{ID: n.Self.ID, Applied: n.Store.Applied(), Leading: n.Leading(), Term: n.raft.CurrentTerm()}
 }
 
+// Sight is what this member sees of the cluster: whether it knows a leader, and
+// if not, whether another member leads. For whoever judges if it has rejoined.
+func (n *Node) Sight(ctx context.Context) (led, elsewhere bool) {
+	if _, led := n.Leader(); led {
+		return true, false
+	}
+	for _, p := range n.pingAll(ctx) {
+		elsewhere = elsewhere || p.Leading && p.ID != n.Self.ID
+	}
+	return false, elsewhere
+}
+
 // Ping asks a member whether it is there.
 func (n *Node) Ping(ctx context.Context, member string) error {
 	_, err := n.ping(ctx, member)

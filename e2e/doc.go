@@ -1,7 +1,7 @@
 // Package e2e drives real members from the outside: it builds the binaries with
 // make, starts them as processes on loopback addresses, loads them with clients
 // that write HTTP themselves and never retry, and looks at what the kernel and
-// the public API say. The demo, the end-to-end tests and the benchmarks share it.
+// the public API say. The demo, the end-to-end tests, the benchmarks and chaos share it.
 //
 //	workshop.go  builds, keys and packages, each made once
 //	fatten.go    an archive made larger

@@ -23,7 +23,7 @@ func setcap(text string) func(*Member) error {
 }
 
 func TestABuildThatDiesIsPutBack(t *testing.T) {
-	for _, fault := range []string{"exit", "segv", "panic"} {
+	for _, fault := range []string{"exit", "segv", "panic", "hang-early", "hang-late"} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, func(p *Plan) { p.Prepare = setcap(caps) })
@@ -33,7 +33,8 @@ func TestABuildThatDiesIsPutBack(t *testing.T) {
 			bad := Build{Version: "1.1.0", Fault: fault}
 			load := must[*Load](t)(c.StartLoad(ctx, lookEvery))
 
-			end := upgraded(t, c, bad, quick)
+			// One that hangs does so two seconds after it was there.
+			end := upgraded(t, c, bad, `{"probation":"8s"}`)
 
 			load.Stop()
 			if err := load.Lost(ctx, c.Members[0]); err != nil {

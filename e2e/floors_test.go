@@ -22,6 +22,7 @@ var floors = []struct {
 	{"cmd/theseus", []string{"client", "staging", "model"}},
 	{"e2e/demo", []string{"e2e"}},
 	{"e2e/bench", []string{"e2e"}},
+	{"e2e/chaos", []string{"e2e", "model"}},
 	{"e2e", []string{"model"}},
 	{"api", []string{"upgrader", "cluster", "staging", "store", "model"}},
 	{"upgrader/policy", nil},
@@ -39,12 +40,13 @@ var floors = []struct {
 
 // homes are the libraries that may be spoken to in some packages only.
 var homes = map[string][]string{
-	"github.com/go-chi/chi":          {"api"},
-	"github.com/hashicorp/raft":      {"cluster", "store"},
-	"go.etcd.io/bbolt":               {"store"},
-	"github.com/Masterminds/semver":  {"upgrader/policy", "store", "cluster", "staging/catalog"},
-	"github.com/syndtr/gocapability": {"upgrader/binary"},
-	"aead.dev/minisign":              {"staging"},
+	"github.com/go-chi/chi":             {"api"},
+	"github.com/hashicorp/raft":         {"cluster", "store"},
+	"go.etcd.io/bbolt":                  {"store"},
+	"github.com/Masterminds/semver":     {"upgrader/policy", "store", "cluster", "staging/catalog"},
+	"github.com/syndtr/gocapability":    {"upgrader/binary"},
+	"aead.dev/minisign":                 {"staging"},
+	"github.com/anishathalye/porcupine": {"e2e/chaos"},
 }
 
 type goPackage struct {

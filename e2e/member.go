@@ -25,6 +25,8 @@ type Member struct {
 	Args []string // flags beside those that every member gets
 	Env  []string
 	User *syscall.Credential // nil: who runs the harness
+	// Under is a command that becomes the daemon, such as one that enters a namespace.
+	Under []string
 }
 
 // Bin is the directory of its binaries, Data its data directory.
@@ -93,7 +95,8 @@ func (m *Member) Start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(m.Binary(), m.args()...)
+	line := slices.Concat(m.Under, []string{m.Binary()}, m.args())
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Dir = m.Dir
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.Dir}, m.Env...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -185,4 +186,31 @@ func TestADeadMemberNeedsADecisionAndTheQuorumIsCounted(t *testing.T) {
 		t.Errorf("it ended %+v", end)
 	}
 	runs(t, c, before, v110, anyPID)
+}
+
+// One voter and two lose their quorum at each restart; that is allowed (S16).
+func TestS16ClustersWithoutASpareVoterGoBackToo(t *testing.T) {
+	for _, size := range []int{1, 2} {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, func(p *Plan) { p.Size = size })
+			ctx := within(t)
+			before := must[Snapshot](t)(c.Look(ctx))
+			m := c.Members[0]
+			check(t, c.CreateProfile(ctx, m, "kept"))
+			check(t, c.Staged(ctx, m, archive(t, v110)))
+			check(t, c.Run(ctx, m, `{"probation":"0s","hold":true}`))
+			until(t, c, m, "the upgrade to be held", func(s Status) bool { return s.Status == "finished" })
+
+			asked(t, c, m, rollbackPath)
+			back := until(t, c, m, "all to be back", func(s Status) bool { return s.Status == "failed" })
+
+			if back.Back != model.BackDone {
+				t.Errorf("it ended %+v", back)
+			}
+			runs(t, c, before, v100, samePID)
+			a, err := c.Do(ctx, m, get("/api/v3/profiles/kept?consistent=true"))
+			answered(t, a, err, http.StatusOK)
+		})
+	}
 }

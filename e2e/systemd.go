@@ -20,7 +20,8 @@ type Machine struct {
 	dir    string // of its own
 	shared string // the one directory it has in common with this machine
 	cmd    *exec.Cmd
-	pid    int // of its systemd, as seen from here
+	ended  chan struct{} // closed when cmd has
+	pid    int           // of its systemd, as seen from here
 }
 
 // machine1 makes a control group for the machine and goes on in it.
@@ -40,6 +41,7 @@ root=$DIR/layer/root
 mount -t overlay overlay -o "lowerdir=/,upperdir=$DIR/layer/upper,workdir=$DIR/layer/work" "$root"
 mount -t proc proc "$root/proc"
 for path in sys sysrq-trigger; do
+	[ -e "$root/proc/$path" ] || continue
 	mount --bind "$root/proc/$path" "$root/proc/$path"
 	mount -o remount,bind,ro "$root/proc/$path"
 done
@@ -105,11 +107,19 @@ func (m *Machine) boot(ctx context.Context) error {
 	if err := m.cmd.Start(); err != nil {
 		return fmt.Errorf("boot a systemd: %w", err)
 	}
-	err = Until(ctx, "systemd to boot", func() (bool, error) {
+	m.ended = make(chan struct{})
+	booting, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	go func() {
+		err := m.cmd.Wait()
+		giveUp(fmt.Errorf("it ended: %w", err))
+		close(m.ended)
+	}()
+	err = Until(booting, "systemd to boot", func() (bool, error) {
 		if m.pid, err = child(m.cmd.Process.Pid); err != nil {
 			return false, err
 		}
-		out, err := m.Systemctl(ctx, "is-active", "basic.target")
+		out, err := m.Systemctl(booting, "is-active", "basic.target")
 		return strings.TrimSpace(out) == "active", err
 	})
 	if err != nil {
@@ -119,8 +129,8 @@ func (m *Machine) boot(ctx context.Context) error {
 	return nil
 }
 
-// group is the name of its control group.
-func (m *Machine) group() string { return "theseus-" + filepath.Base(m.dir) }
+// group is the name of its control group, as unlike others as the shared directory.
+func (m *Machine) group() string { return filepath.Base(m.shared) }
 
 // child is the only child of process pid.
 func child(pid int) (int, error) {
@@ -133,7 +143,7 @@ func child(pid int) (int, error) {
 
 // Systemctl runs systemctl in the machine.
 func (m *Machine) Systemctl(ctx context.Context, args ...string) (string, error) {
-	at := []string{"--target", strconv.Itoa(m.pid), "--mount", "--pid", "--cgroup", "--uts", "--ipc", "systemctl"}
+	at := []string{"--target", strconv.Itoa(m.pid), "--mount", "--pid", "--cgroup", "systemctl"}
 	return output(ctx, "/", []string{"PATH=" + os.Getenv("PATH"), "LANG=C"}, "nsenter", append(at, args...)...)
 }
 
@@ -152,7 +162,10 @@ find "$DIR/cgroup/$GROUP" -depth -type d -exec rmdir {} +
 // Halt ends everything that runs in the machine at once.
 func (m *Machine) Halt(ctx context.Context) error {
 	err := m.cmd.Process.Kill() // and its child with it, and so all
-	m.cmd.Wait()                // killed, as it should be
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	<-m.ended
 	return errors.Join(err, Until(ctx, "the machine's processes to be gone", func() (bool, error) {
 		_, err := output(ctx, "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DIR=" + m.dir, "GROUP=" + m.group()},
 			"unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", removeGroup)

@@ -131,22 +131,28 @@ func TestUnderSystemdUpgradesKeepTheProcess(t *testing.T) {
 	}
 }
 
-// systemd ends the watcher with the daemon: what heals is ExecStartPre.
-func TestABuildThatDiesUnderSystemdIsPutBack(t *testing.T) {
-	for _, fault := range []string{"exit", "segv"} {
-		t.Run(fault, func(t *testing.T) {
+// systemd ends the watcher with the daemon: what heals one that dies is
+// ExecStartPre. One that hangs is put back by the watcher, and ended once.
+func TestABuildThatDoesNotLiveUnderSystemdIsPutBack(t *testing.T) {
+	for _, bad := range []struct{ fault, run, says, restarts string }{
+		{"exit", quick, "died 3 times", "3"},
+		{"segv", quick, "died 3 times", "3"},
+		{"hang-early", quick, "of life", "1"},
+		{"hang-late", `{"probation":"10s"}`, "of life", "1"}, // within probation
+	} {
+		t.Run(bad.fault, func(t *testing.T) {
 			c, s := underSystemd(t)
 			ctx := within(t)
 			before, had := must[Snapshot](t)(c.Look(ctx)), capabilities(t, c)
-			check(t, c.Staged(ctx, c.Members[0], unsigned(t, "1.1.0", Build{Version: "1.1.0", Fault: fault})))
-			check(t, c.Run(ctx, c.Members[0], quick))
+			check(t, c.Staged(ctx, c.Members[0], unsigned(t, "1.1.0", Build{Version: "1.1.0", Fault: bad.fault})))
+			check(t, c.Run(ctx, c.Members[0], bad.run))
 
 			end := followed(t, c)
 
-			if end.Status != "failed" || !strings.Contains(end.Final, "died 3 times") {
+			if end.Status != "failed" || !strings.Contains(end.Final, bad.says) {
 				t.Errorf("the upgrade ended %+v", end)
 			}
-			healed(t, c, s, before, had, "3")
+			healed(t, c, s, before, had, bad.restarts)
 		})
 	}
 }

@@ -35,6 +35,9 @@ func (u *Upgrader) answerWell(context.Context, json.RawMessage) (any, error) {
 	if err := u.Store.Fault(); err != nil {
 		return nil, model.Problemf(model.Unavailable, "%v", err)
 	}
+	if u.Stalled() {
+		return nil, model.Problemf(model.Unavailable, "the main loop of %s stands still: restart it", u.Self.Name)
+	}
 	return well{Boot: u.Self.Boot, Image: u.Self.Image, Applied: u.Store.Applied()}, nil
 }
 

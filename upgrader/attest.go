@@ -24,6 +24,7 @@ func (u *Upgrader) room(size int64) []string {
 // attest re-hashes this member's own copy, checks its own prerequisites and
 // unpacks what it will run.
 func (u *Upgrader) attest(ctx context.Context, a model.Archive) []string {
+	u.alive(attestLimit)
 	if err := u.rehash(a); err != nil {
 		return []string{err.Error()}
 	}

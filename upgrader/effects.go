@@ -16,9 +16,13 @@ import (
 // drainLimit is how long a member waits for its clients to come to rest.
 const drainLimit = 10 * time.Second
 
+// leavingLimit is how long an image may take from there to its end.
+const leavingLimit = 5 * time.Second
+
 // effect does what Next asked for beside proposing. Each may be done again; the
 // record, not this process, remembers whether it is still wanted.
 func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
+	u.alive(u.within(a.Do))
 	switch a.Do {
 	case Check:
 		return u.check(ctx, p.upgrade)
@@ -42,6 +46,17 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 		return u.verify(ctx, p.upgrade)
 	}
 	return fmt.Errorf("do %q: not an effect", a.Do)
+}
+
+// within is how long an effect may take at most.
+func (u *Upgrader) within(e Effect) time.Duration {
+	switch e {
+	case Check, Arm, Prove:
+		return u.trialsLimit() + actLimit
+	case Survey:
+		return askLimit + compareLimit
+	}
+	return 2 * actLimit
 }
 
 // arm makes everything ready while serving. If that cannot be, the attempt is
@@ -121,9 +136,20 @@ func (u *Upgrader) drain(ctx context.Context, up *model.Upgrade) error {
 // swap does not come back when it succeeds: the process is another image then.
 func (u *Upgrader) swap(ctx context.Context, up *model.Upgrade) error {
 	u.Process.LameDuck() // a life that begins here has not done it yet
+	u.leaving()
 	err := u.Process.Reexec(ctx, u.Own.Swap)
 	u.Process.Recover()
 	return errors.Join(err, u.leaveTurn(up, model.Leaving, yet(up.Turn), fmt.Sprintf("swap: %v", err)))
+}
+
+// leaving tells the watcher that from here on it is the next image that counts.
+func (u *Upgrader) leaving() {
+	if u.Pulse == nil {
+		return
+	}
+	if err := u.Pulse.Leaving(leavingLimit); err != nil {
+		u.Log.Warn("tell the watcher that this image leaves", "error", err) // it watches for deaths all the same
+	}
 }
 
 // yet is the step of a member that waits for its turn, in the turn's direction.

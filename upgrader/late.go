@@ -21,6 +21,7 @@ import (
 // that can read what this one cannot.
 // It does not come back when it succeeds.
 func (u *Upgrader) catchUp(ctx context.Context, p picture) error {
+	u.alive(u.trialsLimit() + attestLimit)
 	peer, o, err := u.findRelease(ctx, p)
 	if err != nil {
 		return err
@@ -69,6 +70,7 @@ func (u *Upgrader) goLate(ctx context.Context, peer string, o offer) error {
 		u.Log.Warn("keep what vouches for the release", "error", err)
 	}
 	u.Process.LameDuck()
+	u.leaving()
 	return u.Process.Reexec(ctx, u.Own.Swap)
 }
 

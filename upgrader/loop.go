@@ -26,11 +26,10 @@ func (u *Upgrader) Run(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		if u.Beat != nil {
-			u.Beat()
-		}
+		u.alive(0)
 		changed, led := u.Store.Changed(), u.Cluster.Leadership()
 		acted, nap, err := u.pass(ctx)
+		u.alive(0)
 		if err != nil && ctx.Err() == nil {
 			u.warn(err)
 			acted, nap = false, breath
@@ -47,6 +46,25 @@ func (u *Upgrader) Run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// alive tells whoever listens that the loop goes on, and that what it does now
+// may take so long.
+func (u *Upgrader) alive(busy time.Duration) {
+	u.until.Store(int64(time.Since(u.born) + busy + stillLimit))
+	if u.Pulse != nil {
+		u.Pulse.Beat(busy)
+	}
+}
+
+// stillLimit is how long the loop may be silent beyond what it said.
+const stillLimit = 5 * time.Second
+
+// Stalled says whether the loop stands still. Others may serve on then, and
+// nothing of an upgrade goes on here. It may be called at any time.
+func (u *Upgrader) Stalled() bool {
+	until := time.Duration(u.until.Load())
+	return until != 0 && time.Since(u.born) > until
 }
 
 // warn logs what went wrong, once as long as it stays the same.
@@ -163,6 +181,7 @@ func (u *Upgrader) report(ctx context.Context, self model.Member) error {
 }
 
 func (u *Upgrader) propose(ctx context.Context, op store.Op, body any) error {
+	u.alive(actLimit)
 	ctx, cancel := context.WithTimeout(ctx, actLimit)
 	defer cancel()
 	a, err := u.Cluster.Propose(ctx, store.New(op, body))

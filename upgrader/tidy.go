@@ -13,6 +13,8 @@ import (
 // attempt that is over is closed, archives and binaries that the record does
 // not speak of go, the log is compacted once the chunks are where they belong.
 func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
+	u.alive(attestLimit) // a disk may be slow
+	defer u.alive(0)
 	for _, part := range []func(context.Context, picture) error{u.disarm, u.sweep, u.sweepPartials, u.keepProof, u.keepCopy, u.matchCLI} {
 		if err := part(ctx, p); err != nil {
 			return false, err

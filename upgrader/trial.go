@@ -251,7 +251,11 @@ func (b *bench) selfCheck(ctx context.Context, records, commands string) (binary
 		args = append(args, "--commands", b.path(commands))
 	}
 	args = append(append(args, "--"), b.Launch.Argv[1:]...)
-	return binary.SelfCheck(ctx, b.executable, args, b.limit)
+	r, err := binary.SelfCheck(ctx, b.executable, args, b.limit)
+	if err == nil {
+		err = b.Own.Tried(r) // the watcher of its start goes by that
+	}
+	return r, err
 }
 
 // unfit is what the executable lacks, by its own report.
@@ -402,6 +406,7 @@ func (u *Upgrader) keepCopy(_ context.Context, p picture) error {
 	if _, err := os.Stat(want); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	u.alive(u.trialsLimit())
 	if err := u.Store.Copy(want); err != nil {
 		u.Log.Warn("keep a copy of the records for the trial run", "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/theseusd/theseus/model"
@@ -57,6 +58,15 @@ type Process interface {
 	Reexec(ctx context.Context, swap func() error) error
 }
 
+// Pulse is who listens to the loop.
+type Pulse interface {
+	// Beat is called at each pass of the loop, and before it does something that
+	// may take so long.
+	Beat(busy time.Duration)
+	// Leaving is said before the swap; the rest of this image takes at most quiet.
+	Leaving(quiet time.Duration) error
+}
+
 // Config is what an Upgrader is made of.
 type Config struct {
 	Store   *store.Store
@@ -68,7 +78,7 @@ type Config struct {
 	Self    model.Member // what this member reports of itself
 	Launch  binary.Start // how to start the daemon again, for the watcher
 	DataDir string
-	Beat    func() // called by the loop at each pass
+	Pulse   Pulse // nil: nobody listens
 	Log     *slog.Logger
 }
 
@@ -93,6 +103,9 @@ type Upgrader struct {
 
 	trials sync.Mutex // held for a trial run: one at a time
 
+	born  time.Time
+	until atomic.Int64 // the loop is not silent before; nanoseconds since born
+
 	mu       sync.Mutex
 	held     map[string]bool // archives that an upload here is about to announce
 	rendered rendered        // the tracking profile as last rendered
@@ -100,7 +113,7 @@ type Upgrader struct {
 
 // New makes an Upgrader and registers what it answers to other members. Run it.
 func New(c Config) *Upgrader {
-	u := &Upgrader{Config: c, held: map[string]bool{}}
+	u := &Upgrader{Config: c, held: map[string]bool{}, born: time.Now()}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
 	c.Cluster.Handle(pathDigest, u.answerDigest)

@@ -35,6 +35,7 @@ type daemon struct {
 	config
 	inherited *binary.Inheritance
 	manager   *serviceManager
+	pulse     *binary.Pulse
 	log       *slog.Logger
 
 	lockFile     *os.File
@@ -122,6 +123,7 @@ func (d *daemon) openBinary() (err error) {
 	if d.own, err = binary.Locate(); err != nil {
 		return err
 	}
+	d.pulse.Runs(d.own.Image)
 	d.own.Supervised = d.Supervised || d.Restart == restartExit
 	if d.CLIPath != "" {
 		d.own.CLI = binary.NewCLI(d.CLIPath)
@@ -247,7 +249,7 @@ func (d *daemon) openUpgrader(context.Context) error {
 	}
 	d.upgrader = upgrader.New(upgrader.Config{
 		Store: d.store, Cluster: d.node, Process: d, Own: d.own, Trust: trust, Limits: staging.DefaultLimits(),
-		Self: d.self, Launch: start, DataDir: d.DataDir, Beat: d.manager.Beat, Log: d.log,
+		Self: d.self, Launch: start, DataDir: d.DataDir, Pulse: mainLoop{d}, Log: d.log,
 	})
 	return nil
 }

@@ -29,8 +29,14 @@ func serve(ctx context.Context, c config) error {
 	if inherited.Again {
 		crash.Arrived("exec")
 	}
+	misbehaveEarly()
 	d := &daemon{config: c, inherited: inherited, log: log, manager: newServiceManager(os.Getenv, log)}
 	go d.manager.keepAlive(ctx)
+	if d.pulse, err = binary.NewPulse(log); err != nil {
+		return err
+	}
+	d.pulse.Beat("opening", startLimit)
+	go d.pulse.Run(ctx)
 	d.manager.say("STATUS=starting")
 	if err := d.lock(); err != nil {
 		return alreadyRunning(ctx, c, log, err)
@@ -50,6 +56,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.upgrader.Run(ctx) })
 	g.Go(func() error { return d.node.Run(ctx) })
+	g.Go(func() error { return d.lookAround(ctx) })
 	g.Go(func() error {
 		select {
 		case err := <-d.served:

@@ -141,7 +141,7 @@ func TestACleanStopIsNoDeathAtTheNextStart(t *testing.T) {
 	m.deaths(2, false)
 }
 
-func TestDeathsBeforeAReebootDoNotCount(t *testing.T) {
+func TestDeathsBeforeARebootDoNotCount(t *testing.T) {
 	m, next := supervised(t, "good 2")
 	a, _, err := m.own.Attempt()
 	if err != nil {
@@ -190,6 +190,20 @@ func TestWhatCannotBeStartedIsPutBackAtTheNextStart(t *testing.T) {
 	}
 }
 
+// The old executable may die as often as it likes.
+func TestTheEndOfTheOldExecutableIsNoDeathAtTheNextStart(t *testing.T) {
+	m := newMember(t, os.Geteuid(), "", "THESEUS_TEST_RESTART=exit")
+	m.arm(1, m.extract("good 2"))
+	m.endAll()
+	for range 4 {
+		m.heal()
+		m.at(m.own.Image)
+	}
+	if v, err := m.verdict(); err != nil || v.Deaths != 0 || v.PutBack {
+		t.Errorf("the verdict is %+v, %v", v, err)
+	}
+}
+
 // What is not this attempt's is not touched: another's file, a daemon that serves,
 // a path without an attempt.
 func TestHealLeavesAloneWhatItDoesNotKnow(t *testing.T) {
@@ -204,7 +218,10 @@ func TestHealLeavesAloneWhatItDoesNotKnow(t *testing.T) {
 	}
 	m.endAll()
 
-	m.write(t, "theseusd.new", "by hand")
+	byHandPath := m.write(t, "theseusd.new", "by hand")
+	if err := os.Chmod(byHandPath, 0o600); err != nil { // not even one that could be started
+		t.Fatal(err)
+	}
 	m.place.rename(t, m.path+".new", m.path)
 	byHand := image(t, m.path)
 	for range 4 {

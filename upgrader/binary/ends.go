@@ -15,7 +15,8 @@ type ends struct {
 	Deaths  int    `json:"deaths"` // the unclean ones among them
 }
 
-// unnumbered is a daemon that was dead before anyone knew which one it was.
+// unnumbered is a daemon that was dead before anyone knew which one it was: Heal,
+// where it is called, judges it.
 const unnumbered = -1
 
 // endsOf are the ends within a so far; asked is false when no supervisor calls Heal.
@@ -54,7 +55,7 @@ func (o *Own) judge(a Attempt, number int, how string) (v Verdict, judged bool, 
 		if err != nil {
 			return err
 		}
-		if asked && (number == unnumbered || e.Judged > number) {
+		if asked && e.Judged > number {
 			v, err = o.verdictOn(a)
 			return err
 		}

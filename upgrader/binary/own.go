@@ -35,20 +35,28 @@ type Own struct {
 // Locate finds the executable that this process runs. The file may have been
 // replaced or removed since: Present tells.
 func Locate() (*Own, error) {
-	// The kernel names the resolved file; os.Executable cuts " (deleted)" off,
-	// which the kernel appends once another file was renamed over it.
-	path, err := os.Executable()
+	path, err := ownPath()
 	if err != nil {
-		return nil, fmt.Errorf("find the running executable: %w", err)
-	}
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
+		return nil, err
 	}
 	image, err := RunningImage()
 	if err != nil {
 		return nil, err
 	}
 	return &Own{Path: path, Image: image}, nil
+}
+
+func ownPath() (string, error) {
+	// The kernel names the resolved file; os.Executable cuts " (deleted)" off,
+	// which the kernel appends once another file was renamed over it.
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the running executable: %w", err)
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		path = resolved
+	}
+	return path, nil
 }
 
 // Present fails when no regular file is at the path any more.
@@ -91,6 +99,9 @@ func (o *Own) Sweep(keep ...string) error {
 	patterns := []string{"next-*", "part-*"}
 	if _, open, err := o.Attempt(); err != nil || !open {
 		patterns = append(patterns, "previous", "verdict", "stopped", "ends")
+	}
+	if len(keep) == 0 {
+		patterns = append(patterns, "beat", "tried")
 	}
 	var errs []error
 	for _, pattern := range patterns {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,6 +77,9 @@ type watcher struct {
 	attempt Attempt
 	record  *os.File // of the attempt, locked: one attempt, one watcher
 	log     *slog.Logger
+
+	hears  stethoscope
+	begins time.Duration // the new image has to its first beat; 0: it does not beat
 }
 
 // hold makes this process the watcher of the open attempt; nil when there is
@@ -95,6 +99,7 @@ func (o *Own) hold() (*watcher, error) {
 	if err = errors.Join(err, bootErr); err == nil && open && w.attempt.Kernel == kernel && w.open() {
 		err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
+			w.begins = o.startOf(w.attempt.NewImage)
 			return w, nil
 		}
 	}
@@ -118,18 +123,34 @@ func (w *watcher) open() bool {
 
 // run follows one process after the other until there is none to follow.
 func (w *watcher) run(ctx context.Context, daemon *process) error {
+	w.hears.looked = time.Now()
 	for daemon != nil {
-		if !daemon.follow(ctx, w.open) {
+		reason := ""
+		died := daemon.follow(ctx, func() bool {
+			reason = w.hangs()
+			return reason == "" && w.open()
+		})
+		if !died && (reason == "" || ctx.Err() != nil || !w.open()) {
 			return nil
 		}
-		next, err := w.died(ctx, daemon)
+		next, err := w.next(ctx, daemon, reason)
 		if err != nil {
 			w.log.Error("watch", "error", err)
 			return fmt.Errorf("watch: %w", err)
 		}
-		if daemon = next; daemon != nil {
-			daemon.number = w.number(daemon)
+		if next != nil && next != daemon {
+			next.number = w.number(next)
+			w.hears.restarted()
 		}
+		daemon = next
 	}
 	return nil
+}
+
+// next is what comes after a daemon that died, or that hangs for a reason.
+func (w *watcher) next(ctx context.Context, daemon *process, reason string) (*process, error) {
+	if reason != "" {
+		return w.replace(ctx, daemon, reason)
+	}
+	return w.died(ctx, daemon)
 }
