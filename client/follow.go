@@ -20,6 +20,10 @@ type Follower struct {
 	Silence time.Duration   // give up when nobody has answered for so long
 	See     func(Upgrade)   // called with every state that is newer than the last
 	Lost    func(err error) // called for every look that nobody answered
+
+	// Until, if it is there, says of a state that is not the end that it is one
+	// for this caller.
+	Until func(Upgrade) bool
 }
 
 // follow is what a Follower remembers between two looks.
@@ -97,7 +101,7 @@ func (w *follow) take(u Upgrade) (over bool) {
 	}
 	w.last, w.seen = u, true
 	w.See(u)
-	return u.Over()
+	return u.Over() || w.Until != nil && w.Until(u)
 }
 
 // meet adds the other members as ones to ask. Their certificates are verified

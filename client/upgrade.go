@@ -56,12 +56,18 @@ type RunOptions struct {
 	At        *time.Time     // when to start
 	Window    *string        // when members may go
 	Exclude   []string       // names or ids of members to leave out; empty and not nil: none
+	Await     *time.Duration // how long members that are down may take to come
+	OnFailure string         // halt or rollback
+	Ignore    []string       // findings to accept, by name
+	HoldAfter int            // pause when so many members are done; 0: never
+	Hold      bool           // completion waits for the operator
+	Force     bool           // try a build again that failed before
 }
 
 // body is nil when nothing is said.
 func (o RunOptions) body() any {
 	said := map[string]any{}
-	for name, d := range map[string]*time.Duration{"deadline": o.Deadline, "probation": o.Probation} {
+	for name, d := range map[string]*time.Duration{"deadline": o.Deadline, "probation": o.Probation, "await": o.Await} {
 		if d != nil {
 			said[name] = d.String()
 		}
@@ -75,16 +81,52 @@ func (o RunOptions) body() any {
 	if o.Exclude != nil {
 		said["exclude"] = o.Exclude
 	}
+	o.care(said)
 	if len(said) == 0 {
 		return nil
 	}
 	return said
 }
 
+// care says how carefully the run is to go.
+func (o RunOptions) care(said map[string]any) {
+	if o.OnFailure != "" {
+		said["onFailure"] = o.OnFailure
+	}
+	if len(o.Ignore) > 0 {
+		said["ignore"] = o.Ignore
+	}
+	if o.HoldAfter != 0 {
+		said["holdAfter"] = o.HoldAfter
+	}
+	for name, flag := range map[string]bool{"hold": o.Hold, "force": o.Force} {
+		if flag {
+			said[name] = true
+		}
+	}
+}
+
 // Start runs what is staged. While it is under way already, nothing new begins.
 func (c *Client) Start(ctx context.Context, o RunOptions) (Upgrade, error) {
 	var raw json.RawMessage
 	if _, err := c.Write(ctx, http.MethodPost, "system/upgrade/run", o.body(), &raw); err != nil {
+		return Upgrade{}, err
+	}
+	return upgradeOf(raw, 0)
+}
+
+// Pause has nothing new begin. It may be called again, as may the next two.
+func (c *Client) Pause(ctx context.Context) (Upgrade, error) { return c.steer(ctx, "pause") }
+
+// Resume goes on with what was paused or held.
+func (c *Client) Resume(ctx context.Context) (Upgrade, error) { return c.steer(ctx, "resume") }
+
+// Rollback takes the whole rollout back, as long as it is not completed.
+func (c *Client) Rollback(ctx context.Context) (Upgrade, error) { return c.steer(ctx, "rollback") }
+
+func (c *Client) steer(ctx context.Context, how string) (Upgrade, error) {
+	var raw json.RawMessage
+	if _, err := c.Write(ctx, http.MethodPost, "system/upgrade/"+how, nil, &raw); err != nil {
 		return Upgrade{}, err
 	}
 	return upgradeOf(raw, 0)
@@ -122,6 +164,8 @@ type Upgrade struct {
 	Completed    bool        `json:"completed"`
 	Nodes        []Node      `json:"nodes"`
 	WaitingFor   *WaitingFor `json:"waiting-for"`
+	Paused       *Pause      `json:"paused"`
+	RollBack     string      `json:"roll-back"` // how going back ended: done or failed
 	Issues       []string    `json:"issues"`
 }
 
@@ -141,8 +185,19 @@ type Node struct {
 type WaitingFor struct {
 	What    string   `json:"what"`
 	Since   string   `json:"since"`
+	Until   string   `json:"until"`
+	Then    string   `json:"then"` // what happens at Until
 	Choices []string `json:"choices"`
 }
+
+// Pause is who asked that nothing new begins.
+type Pause struct {
+	By    string `json:"by"`
+	Since string `json:"since"`
+}
+
+// Held says that nobody is out and nothing happens before somebody resumes it.
+func (u Upgrade) Held() bool { return u.Paused != nil && u.WorkingNode == "" }
 
 // Over says that nothing more happens by itself.
 func (u Upgrade) Over() bool { return u.Status == "finished" || u.Status == "failed" }

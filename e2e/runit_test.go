@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +14,7 @@ import (
 
 // underRunit is a cluster whose members all run from the run script that we
 // ship, each under a runsv, as an ordinary user with file capabilities.
-func underRunit(t *testing.T, flags ...string) *Cluster {
+func underRunit(t *testing.T, flags ...string) (*Cluster, supervisors) {
 	t.Helper()
 	c := newCluster(t, func(p *Plan) {
 		p.User = nobody()
@@ -26,18 +27,37 @@ func underRunit(t *testing.T, flags ...string) *Cluster {
 	for _, m := range c.Members {
 		check(t, m.Stop(ctx))
 	}
+	above := supervisors{}
 	for _, m := range c.Members {
-		runsv(t, m)
+		above[m.Name] = runsv(t, m)
 	}
 	for _, m := range c.Members {
 		check(t, m.AwaitReady(ctx))
 		check(t, c.AwaitVoter(ctx, m))
 	}
-	return c
+	return c, above
+}
+
+// supervisors are the PIDs of the runsv above the members, by name.
+type supervisors map[string]int
+
+// intact checks that every daemon is a child of its runsv: nobody else started it.
+func (s supervisors) intact(t *testing.T, c *Cluster) {
+	t.Helper()
+	for _, m := range c.Members {
+		p, runs := m.Daemon()
+		if !runs {
+			t.Errorf("%s does not run", m.Name)
+			continue
+		}
+		if got, want := must[string](t)(p.Status("PPid")), strconv.Itoa(s[m.Name]); got != want {
+			t.Errorf("the parent of %s is process %s, not its runsv, %s", m.Name, got, want)
+		}
+	}
 }
 
 // runsv starts the supervisor of m, which ends with the test.
-func runsv(t *testing.T, m *Member) {
+func runsv(t *testing.T, m *Member) (pid int) {
 	t.Helper()
 	raw := must[[]byte](t)(os.ReadFile(filepath.Join(shop.Root(), "docs/runit/run")))
 	script := strings.NewReplacer("/opt/theseus/bin", m.Bin(), "-u theseus", "-u nobody:nogroup").Replace(string(raw))
@@ -55,13 +75,14 @@ func runsv(t *testing.T, m *Member) {
 		check(t, cmd.Process.Kill())
 		cmd.Wait()
 	})
+	return cmd.Process.Pid
 }
 
 func TestUnderRunitGoodBuildsAreTaken(t *testing.T) {
 	for _, way := range []string{"exec", "exit"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			c := underRunit(t, "--restart", way)
+			c, above := underRunit(t, "--restart", way)
 			before, had := must[Snapshot](t)(c.Look(within(t))), capabilities(t, c)
 
 			if end := upgraded(t, c, v110, quick); end.Status != "finished" || !end.Completed {
@@ -70,6 +91,7 @@ func TestUnderRunitGoodBuildsAreTaken(t *testing.T) {
 
 			same := way == "exec"
 			runs(t, c, before, v110, same)
+			above.intact(t, c)
 			after := must[Snapshot](t)(c.Look(within(t)))
 			for _, m := range c.Members {
 				if (before.Members[m.Name].PID == after.Members[m.Name].PID) != same {
@@ -91,7 +113,7 @@ func TestABuildThatDoesNotLiveUnderRunitIsPutBack(t *testing.T) {
 	} {
 		t.Run(bad.fault, func(t *testing.T) {
 			t.Parallel()
-			c := underRunit(t)
+			c, above := underRunit(t)
 			ctx := within(t)
 			before, had := must[Snapshot](t)(c.Look(ctx)), capabilities(t, c)
 
@@ -104,6 +126,7 @@ func TestABuildThatDoesNotLiveUnderRunitIsPutBack(t *testing.T) {
 				check(t, m.AwaitReady(ctx))
 			}
 			runs(t, c, before, v100, anyPID)
+			above.intact(t, c)
 			if diff := cmp.Diff(had, capabilities(t, c)); diff != "" {
 				t.Errorf("capabilities are not as before: %s", diff)
 			}

@@ -37,6 +37,10 @@ func exits() []exit {
 			var f *upgradeFailed
 			return errors.As(err, &f) && f.wentBack()
 		}},
+		{8, "going back failed, and a person is needed", func(err error) bool {
+			var f *upgradeFailed
+			return errors.As(err, &f) && f.stuck()
+		}},
 		{124, "timeout", either(
 			func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
 			answered("", http.StatusGatewayTimeout, http.StatusRequestTimeout))},

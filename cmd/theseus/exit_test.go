@@ -51,6 +51,8 @@ func TestEveryWayToEndHasItsCode(t *testing.T) {
 		{model.Problemf(model.Refused, "not signed"), 6},
 		{failed("n2: died three times", model.Done, model.Reverted), 7},
 		{failed("rolled back to 1.0.0"), 7},
+		{&upgradeFailed{client.Upgrade{RollBack: "done", Nodes: []client.Node{{Step: "failed"}}}}, 7},
+		{&upgradeFailed{client.Upgrade{RollBack: "failed", Nodes: []client.Node{{Step: "reverted"}}}}, 8},
 		{context.DeadlineExceeded, 124},
 		{&model.Error{Code: 504}, 124},
 		{context.Canceled, 130},

@@ -14,15 +14,24 @@ import (
 	"github.com/theseusd/theseus/model"
 )
 
-// follow writes what happens until the upgrade is over.
-func (a *app) follow(c *cobra.Command, api *client.Client) error {
+// held says of a run with a hold-after that its pause is the end, for whoever
+// asked for it.
+func held(o client.RunOptions) func(client.Upgrade) bool {
+	if o.HoldAfter == 0 {
+		return nil
+	}
+	return client.Upgrade.Held
+}
+
+// follow writes what happens until the upgrade is over, or until until says so.
+func (a *app) follow(c *cobra.Command, api *client.Client, until func(client.Upgrade) bool) error {
 	lines := a.stdout
 	if a.flags.output == "json" || a.flags.output == "yaml" {
 		lines = a.stderr // stdout is for the last state alone
 	}
 	s := &story{lines: lines, status: a.stderr, redraw: a.outTerminal && a.errTerminal, width: a.width}
 	last, err := client.Follower{
-		Client: api, Every: 500 * time.Millisecond, Silence: 5 * time.Minute, See: s.see, Lost: s.lost,
+		Client: api, Every: 500 * time.Millisecond, Silence: 5 * time.Minute, See: s.see, Lost: s.lost, Until: until,
 	}.Run(c.Context())
 	s.clear()
 	if err != nil {
@@ -34,7 +43,13 @@ func (a *app) follow(c *cobra.Command, api *client.Client) error {
 	if last.Status == "failed" {
 		return errors.Join(err, &upgradeFailed{last})
 	}
-	return errors.Join(err, a.tell(nil, "%s: %s", last.Status, last.FinalState))
+	if !last.Over() {
+		return errors.Join(err, a.tell(nil, "paused by %s: look at it, then theseus system upgrade resume, or rollback", last.Paused.By))
+	}
+	if err := errors.Join(err, a.tell(nil, "%s: %s", last.Status, last.FinalState)); err != nil || last.Completed || last.WaitingFor == nil {
+		return err
+	}
+	return a.tell(nil, "not completed: waits for %s; you may %s", last.WaitingFor.What, strings.Join(last.WaitingFor.Choices, "; "))
 }
 
 // followBroken is an upgrade that goes on unseen.
@@ -58,11 +73,17 @@ func (e *upgradeFailed) Error() string { return "the upgrade failed: " + e.last.
 
 // wentBack says that every member that is off the plan runs its kept binary again.
 func (e *upgradeFailed) wentBack() bool {
+	if e.last.RollBack != "" {
+		return e.last.RollBack == model.BackDone
+	}
 	at := func(step model.Step) bool {
 		return slices.ContainsFunc(e.last.Nodes, func(n client.Node) bool { return n.Step == string(step) })
 	}
 	return at(model.Reverted) && !at(model.Broken) || strings.Contains(e.last.FinalState, "rolled back to")
 }
+
+// stuck says that going back failed: a person is needed.
+func (e *upgradeFailed) stuck() bool { return e.last.RollBack == model.BackFailed }
 
 // story writes every line of a transcript once, and on a terminal what is being
 // done now as one line that is drawn again.

@@ -16,7 +16,20 @@ func runFlags(f *pflag.FlagSet) func(*cobra.Command) client.RunOptions {
 	deadline := f.Duration("deadline", time.Hour, "how long each member may take for its turn")
 	probation := f.Duration("probation", 10*time.Second, "how long each member must stay well on the new version")
 	exclude := f.StringSlice("exclude", nil, "leave this member out, by name or id (repeatable; empty: none)")
-	return func(c *cobra.Command) (o client.RunOptions) {
+	await := f.Duration("await", 0, "how long members that are down may take to come back before the upgrade fails with nothing changed")
+	var o client.RunOptions
+	f.StringVar(&o.OnFailure, "on-failure", "halt", "what a member that fails means: halt, or rollback of every member")
+	f.StringSliceVar(&o.Ignore, "ignore", nil, "accept this finding (repeatable): quorum")
+	f.IntVar(&o.HoldAfter, "hold-after", 0, "pause when so many members are done")
+	f.BoolVar(&o.Hold, "hold", false, "wait for an explicit complete at the end; until then the way back stays open")
+	f.BoolVar(&o.Force, "force", false, "try a build again that failed before")
+	return func(c *cobra.Command) client.RunOptions {
+		if !c.Flags().Changed("on-failure") {
+			o.OnFailure = ""
+		}
+		if c.Flags().Changed("await") {
+			o.Await = await
+		}
 		if c.Flags().Changed("deadline") {
 			o.Deadline = deadline
 		}

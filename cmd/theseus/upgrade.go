@@ -19,7 +19,8 @@ import (
 
 func upgradeCommand(a *app) *cobra.Command {
 	c := group("upgrade FILE", "Upgrade the cluster: stage the archive, start, follow to the end",
-		stageCommand(a), startCommand(a), statusCommand(a), checkCommand(a), completeCommand(a),
+		stageCommand(a), startCommand(a), statusCommand(a), whyCommand(a), checkCommand(a), pauseCommand(a), resumeCommand(a),
+		rollbackCommand(a), completeCommand(a),
 		cancelCommand(a), unstageCommand(a), historyCommand(a))
 	c.Long = c.Short + `.
 
@@ -84,7 +85,7 @@ func (a *app) rolling(c *cobra.Command, api *client.Client, in *archive, o clien
 			return err
 		}
 	}
-	return a.follow(c, api)
+	return a.follow(c, api, held(o))
 }
 
 // standing is the upgrade on record if it is one to the archive of digest.
@@ -112,7 +113,7 @@ func statusCommand(a *app) *cobra.Command {
 			return a.read(c, upgradeTable, "system/upgrade/status")
 		}
 		return wait(c, func() error {
-			return a.with(c, func(api *client.Client) error { return a.follow(c, api) })
+			return a.with(c, func(api *client.Client) error { return a.follow(c, api, nil) })
 		})
 	}
 	return c
@@ -141,11 +142,16 @@ func upgradeTable(w io.Writer, raw json.RawMessage) error {
 	row(w, "version", u.From+" -> "+u.To)
 	row(w, "progress", strconv.Itoa(u.Progress)+" %")
 	row(w, "completed", yes(u.Completed))
+	if u.Paused != nil {
+		row(w, "paused", "by "+u.Paused.By)
+	}
+	optional(w, "roll-back", u.RollBack)
 	optional(w, "working on", u.WorkingNode)
 	optional(w, "doing", u.WorkingState)
 	if u.WaitingFor != nil {
 		optional(w, "waiting for", u.WaitingFor.What)
 		optional(w, "since", u.WaitingFor.Since)
+		optional(w, "until", u.WaitingFor.Until)
 		optional(w, "you may", strings.Join(u.WaitingFor.Choices, "; "))
 	}
 	for _, issue := range u.Issues {
