@@ -19,7 +19,7 @@ func features() []string {
 
 func (a *API) info(http.Header, *http.Request) (int, any, error) {
 	info, err := a.ownInfo()
-	return http.StatusOK, info, err
+	return http.StatusOK, described(info), err
 }
 
 // ownInfo describes this member in Digital Rebar's names.

@@ -17,6 +17,9 @@ import (
 func (n *Node) Propose(ctx context.Context, c store.Command) (store.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, holdLimit)
 	defer cancel()
+	if dropped(c) {
+		return store.Answer{}, nil
+	}
 	what := fmt.Sprintf("commit %s", c.Op)
 	a, err := n.commit(ctx, what, c.Encode())
 	if err != nil {

@@ -15,8 +15,9 @@ import (
 )
 
 // underSystemd is a cluster whose members all run from the unit that we ship, in
-// one systemd, as an ordinary user with file capabilities.
-func underSystemd(t *testing.T) (*Cluster, *Machine) {
+// one systemd, as an ordinary user with file capabilities. Lines of settings beat
+// those of the unit.
+func underSystemd(t *testing.T, settings ...string) (*Cluster, *Machine) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("run as root: systemd is booted in namespaces of its own")
@@ -31,7 +32,7 @@ func underSystemd(t *testing.T) (*Cluster, *Machine) {
 	ctx := within(t)
 	units := map[string]string{}
 	for _, m := range c.Members {
-		units[unit(m)] = serviceOf(t, m)
+		units[unit(m)] = serviceOf(t, m) + strings.Join(settings, "\n") + "\n"
 	}
 	for _, m := range c.Members {
 		check(t, m.Stop(ctx))
@@ -93,8 +94,12 @@ func active(t *testing.T, s *Machine, m *Member) {
 	}))
 }
 
+// watchful is a watchdog that would end a daemon within each of these tests, if
+// it did not hear from it.
+const watchful = "WatchdogSec=5s"
+
 func TestUnderSystemdUpgradesKeepTheProcess(t *testing.T) {
-	c, s := underSystemd(t)
+	c, s := underSystemd(t, watchful)
 	ctx := within(t)
 	before, had, effective := must[Snapshot](t)(c.Look(ctx)), capabilities(t, c), effective(t, c)
 	main := map[string]string{}
@@ -211,6 +216,26 @@ func TestOneKillUnderSystemdIsNoVerdict(t *testing.T) {
 		}
 		if got := property(t, s, m, "NRestarts"); got != want {
 			t.Errorf("systemd has started %s again %s times, want %s", m.Name, got, want)
+		}
+	}
+}
+
+func TestADaemonThatStandsStillIsEndedBySystemdsWatchdog(t *testing.T) {
+	c, s := underSystemd(t, watchful, "TimeoutAbortSec=1s")
+	ctx := within(t)
+	before := must[Snapshot](t)(c.Look(ctx))
+	m := followers(t, c)[0]
+	check(t, m.Signal(syscall.SIGSTOP))
+	check(t, Until(ctx, "systemd to start it again", func() (bool, error) {
+		n, err := s.Property(ctx, unit(m), "NRestarts")
+		return n == "1", err
+	}))
+	check(t, m.AwaitReady(ctx))
+	active(t, s, m)
+	after := must[Snapshot](t)(c.Look(ctx))
+	for name, was := range before.Members {
+		if same := after.Members[name].PID == was.PID; same == (name == m.Name) {
+			t.Errorf("%s was process %d and is %d", name, was.PID, after.Members[name].PID)
 		}
 	}
 }

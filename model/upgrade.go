@@ -189,6 +189,12 @@ type Progress struct {
 	Findings []string `json:"findings,omitempty"`
 }
 
+// Canary is a write through a member that has a new version to prove.
+type Canary struct {
+	Member string `json:"member"`
+	Nonce  string `json:"nonce"`
+}
+
 // Turn is the lease on being out of service. There is one, so that two members
 // out at once cannot be written down.
 type Turn struct {

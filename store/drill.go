@@ -51,6 +51,7 @@ func drillRecords() []Command {
 		New(OpProfileDelete, ProfileDelete{Name: "other"}),
 		New(OpProbe, Probe{Member: "n1"}),
 		New(OpStateDigest, StateDigest{}),
+		New(OpCanaryWrite, CanaryWrite{Canary: model.Canary{Member: "n1", Nonce: "drill"}}),
 	}
 }
 

@@ -63,6 +63,7 @@ const (
 	OpUpgradeProof    Op = "upgrade.proof"
 	OpUpgradeWait     Op = "upgrade.wait"
 	OpTurnBack        Op = "turn.back"
+	OpCanaryWrite     Op = "canary.write"
 )
 
 // first stands for the first release: a command that was always there.
@@ -110,7 +111,7 @@ func atLevel[B any](level int, apply func(entry, B) error, sample B) op {
 // ops is the table. Building it anew at each call keeps it out of package state.
 func ops() map[Op]op {
 	table := map[Op]op{}
-	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), markerOps(), nextOps()} {
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), nextOps()} {
 		for name, row := range part {
 			table[name] = proper(name, row)
 		}

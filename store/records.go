@@ -28,6 +28,7 @@ var (
 	keyCluster = []byte("cluster")
 	keyStaging = []byte("staging")
 	keyUpgrade = []byte("upgrade")
+	keyCanary  = []byte("canary")
 	keyRelease = []byte("release") // the upgrade that finished last, cleared away since
 )
 
@@ -120,6 +121,7 @@ func checkRecords(tx *bolt.Tx) error {
 		func() error { _, _, err := get[model.Cluster](tx, bucketRecords, keyCluster); return err },
 		func() error { _, err := knownArchives(tx); return err },
 		func() error { _, _, err := get[model.Upgrade](tx, bucketRecords, keyRelease); return err },
+		func() error { _, _, err := get[model.Canary](tx, bucketRecords, keyCanary); return err },
 		func() error { _, err := list[model.Member](tx, bucketMembers); return err },
 		func() error { _, err := list[model.User](tx, bucketUsers); return err },
 		func() error { _, err := list[model.Token](tx, bucketTokens); return err },

@@ -115,9 +115,10 @@ func (p picture) only(answered map[string]bool) picture {
 	return p
 }
 
-// agreed compares the records of members of different versions.
+// agreed compares the records of members of different versions. When they go
+// back, that is the cure and not the time to ask.
 func (u *Upgrader) agreed(ctx context.Context, p picture) (apart []string, err error) {
-	if p.cluster.Level == 0 || !mixed(p) {
+	if p.cluster.Level == 0 || !mixed(p) || slices.Contains(backwards(), p.upgrade.Phase) {
 		return nil, nil
 	}
 	return u.compare(ctx, p)

@@ -79,7 +79,10 @@ type Config struct {
 	Launch  binary.Start // how to start the daemon again, for the watcher
 	DataDir string
 	Pulse   Pulse // nil: nobody listens
-	Log     *slog.Logger
+
+	// Shapes are the types of what this version's API answers; nil: not told.
+	Shapes func(context.Context) (map[string]string, error)
+	Log    *slog.Logger
 }
 
 // Upgrader runs one member's part in upgrades.
@@ -116,6 +119,9 @@ func New(c Config) *Upgrader {
 	u := &Upgrader{Config: c, held: map[string]bool{}, born: time.Now()}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
+	c.Cluster.Handle(pathCanaryWrite, u.answerCanaryWrite)
+	c.Cluster.Handle(pathCanaryRead, u.answerCanaryRead)
+	c.Cluster.Handle(pathShapes, u.answerShapes)
 	c.Cluster.Handle(pathDigest, u.answerDigest)
 	c.Cluster.Handle(pathProveBack, u.answerProveBack)
 	c.Cluster.Handle(pathCheck, u.answerCheck)

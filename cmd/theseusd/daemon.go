@@ -249,7 +249,7 @@ func (d *daemon) openUpgrader(context.Context) error {
 	}
 	d.upgrader = upgrader.New(upgrader.Config{
 		Store: d.store, Cluster: d.node, Process: d, Own: d.own, Trust: trust, Limits: staging.DefaultLimits(),
-		Self: d.self, Launch: start, DataDir: d.DataDir, Pulse: mainLoop{d}, Log: d.log,
+		Self: d.self, Launch: start, DataDir: d.DataDir, Pulse: mainLoop{d}, Shapes: d.api.Shapes, Log: d.log,
 	})
 	return nil
 }
