@@ -27,6 +27,7 @@ type Build struct {
 	Version string
 	Fault   string // empty: none
 	Tags    string // further build tags
+	Commit  string // of the source; empty: the source as it is here
 }
 
 // NewWorkshop makes things below dir from the source tree around the working directory.
@@ -77,10 +78,33 @@ func (w *Workshop) once(name string, make func(path string) error) (string, erro
 
 // Binaries answers a directory with the theseusd and theseus of b.
 func (w *Workshop) Binaries(ctx context.Context, b Build) (dir string, err error) {
-	name := strings.Join(strings.Fields(b.Version+" "+b.Fault+" "+strings.ReplaceAll(b.Tags, ",", " ")), "-")
+	name := strings.Join(strings.Fields(b.Version+" "+b.Fault+" "+strings.ReplaceAll(b.Tags, ",", " ")+" "+b.Commit), "-")
+	source, err := w.source(ctx, b.Commit)
+	if err != nil {
+		return "", err
+	}
 	return w.once("bin/"+name, func(path string) error {
-		_, err := output(ctx, w.root, nil, "make", "--no-print-directory", "build",
+		_, err := output(ctx, source, nil, "make", "--no-print-directory", "build",
 			"VERSION="+b.Version, "BIN="+path, "FAULT="+b.Fault, "TAGS="+b.Tags)
+		return err
+	})
+}
+
+// source is a directory with the source of a commit.
+func (w *Workshop) source(ctx context.Context, commit string) (string, error) {
+	if commit == "" {
+		return w.root, nil
+	}
+	return w.once("source/"+commit, func(path string) error {
+		if err := os.Mkdir(path, 0o755); err != nil {
+			return err
+		}
+		tar := path + ".tar"
+		defer os.Remove(tar)
+		if _, err := output(ctx, w.root, nil, "git", "archive", "-o", tar, commit); err != nil {
+			return fmt.Errorf("an earlier build needs the history of the source, of which a shallow clone has none: %w", err)
+		}
+		_, err := output(ctx, path, nil, "tar", "-xf", tar)
 		return err
 	})
 }

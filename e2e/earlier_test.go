@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/theseusd/theseus/model"
+)
+
+const (
+	// firstCommit is of the last build without protocol levels, pauses and going
+	// back: what it began must be able to come here.
+	firstCommit = "0831c503480471e694c52e4ef53790a11b1f3978"
+	// backCommit is of an earlier build that knows how to go back.
+	backCommit = "c8730c7c15a1eefc30ec4504fe8132258d77a305"
+)
+
+var earlier100 = Build{Version: "1.0.0", Commit: firstCommit}
+
+// data is one of everything that users keep.
+func data(t *testing.T, c *Cluster, m *Member) {
+	t.Helper()
+	ctx := within(t)
+	for i := range 20 {
+		check(t, c.CreateProfile(ctx, m, fmt.Sprintf("kept-%d", i)))
+	}
+	for path, body := range map[string]string{
+		"/api/v3/profiles/kept-0/params/text":   `"a text"`,
+		"/api/v3/profiles/kept-0/params/number": `12345678901234567890`,
+		"/api/v3/profiles/kept-0/params/a/tree": `{"b":[1,2.5,null,true,{"c":"d"}]}`,
+	} {
+		a, err := c.Do(ctx, m, Text("POST", path, "", body))
+		answered(t, a, err, http.StatusOK)
+	}
+	a, err := c.Do(ctx, m, Request{Method: "DELETE", Path: "/api/v3/profiles/kept-19"})
+	answered(t, a, err, http.StatusOK)
+}
+
+// The members of an earlier build run the upgrade: what this build writes while
+// one of them is there must be what they read.
+func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
+	c := newCluster(t, func(p *Plan) { p.Bin = binaries(t, earlier100) })
+	ctx := within(t)
+	data(t, c, c.Members[0])
+	check(t, upgradedBy(t, c, Build{Version: "1.0.1", Commit: firstCommit}))
+	a, err := c.Unstage(ctx, c.Members[0])
+	answered(t, a, err, http.StatusOK)
+	before, had := must[Snapshot](t)(c.Look(ctx)), kept(t, must[string](t)(c.State(ctx, c.Members[0])))
+	load := must[*Load](t)(c.StartLoad(ctx, lookEvery))
+	watch := c.Watch(ctx)
+
+	check(t, upgradedBy(t, c, v110))
+
+	tallies := load.Stop()
+	if tallies.Failed() != 0 || tallies.Requests() == 0 {
+		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
+	}
+	if _, two := watch.Stop(); len(two) != 0 {
+		t.Errorf("two members were out at once: %v", two)
+	}
+	if err := load.Lost(ctx, c.Members[0]); err != nil {
+		t.Error(err)
+	}
+	runs(t, c, before, v110, samePID)
+	for _, m := range c.Members {
+		if diff := cmp.Diff(had, kept(t, must[string](t)(c.State(ctx, m)))); diff != "" {
+			t.Errorf("%s: %s", m.Name, diff)
+		}
+	}
+
+	// What came since opens when all have it.
+	a, err = c.Unstage(ctx, c.Members[0])
+	answered(t, a, err, http.StatusOK)
+	check(t, c.Staged(ctx, c.Members[0], archive(t, v120)))
+	check(t, Until(ctx, "the protocol level to be raised", func() (bool, error) {
+		a, err := c.Do(ctx, c.Members[0], Text("POST", runPath, "", `{"probation":"0s","hold":true}`))
+		return a.Status == http.StatusAccepted, err
+	}))
+	until(t, c, c.Members[0], "the upgrade to be held", func(s Status) bool { return s.Status == "finished" })
+	asked(t, c, c.Members[0], rollbackPath)
+	if s := until(t, c, c.Members[0], "all to be back", func(s Status) bool { return s.Status == "failed" }); s.Back != model.BackDone {
+		t.Errorf("it ended %+v", s)
+	}
+	runs(t, c, before, v110, samePID)
+}
+
+// upgradedBy is upgraded, ended well or an error.
+func upgradedBy(t *testing.T, c *Cluster, b Build) error {
+	t.Helper()
+	if end := upgraded(t, c, b, quick); end.Status != string(model.Finished) || !end.Completed {
+		return fmt.Errorf("the upgrade ended %+v", end)
+	}
+	return nil
+}
+
+// kept are the profiles of data in a state.
+func kept(t *testing.T, state string) (some []model.Profile) {
+	t.Helper()
+	var all []model.Profile
+	check(t, json.Unmarshal([]byte(state), &all))
+	for _, p := range all {
+		if strings.HasPrefix(p.Name, "kept-") {
+			some = append(some, p)
+		}
+	}
+	if len(some) != 19 {
+		t.Fatalf("%d of 19 profiles are there", len(some))
+	}
+	return some
+}
+
+// An earlier build that knows the way back gets it.
+func TestAnEarlierBuildGoesToThisOneAndBackWithItsData(t *testing.T) {
+	old := Build{Version: "1.0.0", Commit: backCommit}
+	c := newCluster(t, func(p *Plan) { p.Bin, p.Prepare = binaries(t, old), setcap(caps) })
+	ctx := within(t)
+	data(t, c, c.Members[0])
+	before, had := must[Snapshot](t)(c.Look(ctx)), kept(t, must[string](t)(c.State(ctx, c.Members[0])))
+	able := capabilities(t, c)
+	load := must[*Load](t)(c.StartLoad(ctx, lookEvery))
+	m := followers(t, c)[0]
+	check(t, c.Staged(ctx, m, archive(t, v110)))
+	check(t, c.Run(ctx, m, `{"probation":"0s","hold":true}`))
+	s := until(t, c, m, "the upgrade to be held", func(s Status) bool { return s.Status == "finished" })
+	if !s.Proof.WayBack {
+		t.Errorf("the way back is not proven: %+v", s)
+	}
+	runs(t, c, before, v110, samePID)
+	check(t, c.CreateProfile(ctx, m, "written-by-1.1.0"))
+
+	asked(t, c, m, rollbackPath)
+	s = until(t, c, m, "all to be back", func(s Status) bool { return s.Status == "failed" })
+
+	tallies := load.Stop()
+	if s.Back != model.BackDone {
+		t.Errorf("it ended %+v", s)
+	}
+	if tallies.Failed() != 0 || tallies.Requests() == 0 {
+		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
+	}
+	if err := load.Lost(ctx, m); err != nil {
+		t.Error(err)
+	}
+	runs(t, c, before, old, samePID)
+	if diff := cmp.Diff(able, capabilities(t, c)); diff != "" {
+		t.Errorf("capabilities are not as before: %s", diff)
+	}
+	for _, m := range c.Members {
+		if diff := cmp.Diff(had, kept(t, must[string](t)(c.State(ctx, m)))); diff != "" {
+			t.Errorf("%s: %s", m.Name, diff)
+		}
+		a, err := c.Do(ctx, m, get("/api/v3/profiles/written-by-1.1.0?consistent=true"))
+		answered(t, a, err, http.StatusOK)
+	}
+}
