@@ -151,14 +151,16 @@ func resumeUpgrade(e entry, c UpgradeRef) error {
 	})
 }
 
-// reversible says whether an upgrade may go back still: completion closes the way.
-func reversible(u *model.Upgrade) bool {
-	return u.Runs > 0 && !u.Completed && !u.Stop && u.Phase != model.Reverting && u.Phase != model.Staged
+// reversible says whether an upgrade may go back still: completion closes the way,
+// and so does clearing it away.
+func reversible(e entry, u *model.Upgrade) bool {
+	current, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	return err == nil && ok && current.ID == u.ID && newest(e, u) && u.Runs > 0 && !u.Completed && !u.Stop && u.Phase != model.Reverting && u.Phase != model.Staged
 }
 
 func askBack(e entry, c UpgradeRollback) error {
 	return changeUpgrade(e, c.ID, c.Note, func(u *model.Upgrade) error {
-		if !reversible(u) || !newest(e, u) || u.Rollback != "" {
+		if !reversible(e, u) || u.Rollback != "" {
 			return ErrConflict
 		}
 		u.Rollback, u.Paused = c.By, nil
@@ -169,7 +171,7 @@ func askBack(e entry, c UpgradeRollback) error {
 // revertUpgrade begins to go back when nobody is out.
 func revertUpgrade(e entry, c UpgradeRevert) error {
 	return changeUpgrade(e, c.ID, c.Note, func(u *model.Upgrade) error {
-		if !reversible(u) || !newest(e, u) || u.Phase != c.From || u.Turn != nil {
+		if !reversible(e, u) || u.Phase != c.From || u.Turn != nil {
 			return ErrConflict
 		}
 		u.Phase, u.Since, u.Wait = model.Reverting, e.at, model.Wait{}

@@ -302,7 +302,7 @@ func completeUpgrade(e entry, c UpgradeComplete) error {
 		return err
 	}
 	err = changeUpgrade(e, c.ID, c.Note, func(u *model.Upgrade) error {
-		if u.Phase != model.Finished || u.Completed || u.Archive.Version != c.Version {
+		if u.Phase != model.Finished || u.Completed || u.Archive.Version != c.Version || u.Rollback != "" {
 			return ErrConflict
 		}
 		for _, m := range members {
@@ -330,6 +330,8 @@ func clearUpgrade(e entry, c UpgradeRef) error {
 		return err
 	case !bytes.Equal(key, keyUpgrade):
 		return ErrConflict // cleared away before
+	case u.Phase == model.Finished && u.Rollback != "":
+		return ErrConflict // it goes back
 	case u.Phase == model.Finished:
 		return retire(e, u)
 	case u.Turn != nil || u.Phase.Status() == "working" && !u.Stop:
@@ -344,8 +346,10 @@ func clearUpgrade(e entry, c UpgradeRef) error {
 	return chronicle(e, u)
 }
 
-// retire puts a finished upgrade where members that lag behind still find it.
+// retire puts a finished upgrade where members that lag behind still find it. The
+// way back goes with it, so that there is nothing to hold its completion for.
 func retire(e entry, u model.Upgrade) error {
+	u.Options.Hold, u.Paused = false, nil
 	if err := e.tx.Bucket(bucketRecords).Delete(keyUpgrade); err != nil {
 		return err
 	}

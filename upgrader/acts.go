@@ -83,6 +83,9 @@ func (v sight) failure() string {
 			why = append(why, v.name(p.ID)+": not verified within "+span(limit(v.u)))
 		}
 	}
+	if len(why) == 0 && unproven(v) {
+		why = append(why, "that "+v.name(v.first())+" works could not be found out within "+span(limit(v.u))+beside(v.u.Wait.Why))
+	}
 	if len(why) == 0 && v.waiting() == nil {
 		why = append(why, "leadership could not be handed over to an upgraded member within "+span(limit(v.u)))
 	}
@@ -102,6 +105,14 @@ func (v sight) failure() string {
 		changed = "; nothing was changed"
 	}
 	return strings.Join(why, "; ") + changed
+}
+
+// beside is what stands in the way, behind a sentence.
+func beside(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 func (v sight) name(id string) string {

@@ -69,7 +69,7 @@ func aloneWaits(v sight) bool { return selfWaits(v) && len(v.Voters) == 1 }
 
 // stranded: for as long as a turn may last nobody could be given one, since a
 // member is down, or took the leadership, or nobody could be asked for a proof.
-func stranded(v sight) bool { return v.free() && v.any(v.yetToGo) && overdue(v) }
+func stranded(v sight) bool { return v.free() && (v.any(v.yetToGo) || unproven(v)) && overdue(v) }
 
 func strandedBack(v sight) bool {
 	return v.u.Options.OnFailure == model.OnFailureRollback && stranded(v)

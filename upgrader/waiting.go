@@ -173,6 +173,8 @@ func finishedFor(p picture) *WaitingFor {
 	switch {
 	case up.Completed:
 		return nil
+	case up.Paused != nil:
+		return &WaitingFor{What: "the operator: completion is paused by " + up.Paused.By, Since: up.Paused.Since, Choices: []string{chooseResume, chooseComplete, chooseBack}}
 	case late == "" && up.Options.Hold:
 		return &WaitingFor{What: "the operator: completion is on hold", Since: up.Since, Choices: []string{chooseComplete, chooseBack}}
 	}
