@@ -43,6 +43,9 @@ func (a *API) shapeOf(ctx context.Context, path string, shapes map[string]string
 	}
 	w := &echo{header: http.Header{}}
 	a.ServeHTTP(w, r)
+	if w.status == http.StatusServiceUnavailable {
+		return fmt.Errorf("ask itself for %s: it cannot answer now: %s", path, bytes.TrimSpace(w.body.Bytes()))
+	}
 	var body any
 	if w.status != http.StatusOK || w.header.Get("Content-Type") != jsonKind || json.Unmarshal(w.body.Bytes(), &body) != nil {
 		return nil

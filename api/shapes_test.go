@@ -1,6 +1,9 @@
 package api
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -37,5 +40,31 @@ func TestAListHasTheTypesOfAllItsElements(t *testing.T) {
 	}
 	if len(shapes) != 4 {
 		t.Errorf("got %v", shapes)
+	}
+}
+
+// Nobody leads for a moment at each election: that is no loss of a route.
+func TestShapesAreNotToldWhileARouteCannotAnswer(t *testing.T) {
+	m := readyMember(t)
+	m.cluster.noLead = true
+	shapes, err := m.Shapes(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "/api/v3/system/consensus/") || !strings.Contains(err.Error(), "no member leads") {
+		t.Errorf("got %v and %d shapes", err, len(shapes))
+	}
+}
+
+// Whoever comes over the network logs in, also with what requests of its own carry.
+func TestOnlyThisProcessReadsWithoutALogin(t *testing.T) {
+	m := readyMember(t)
+	r := httptest.NewRequest(http.MethodGet, "/api/v3/profiles", http.NoBody)
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("without a login: %d", w.Code)
+	}
+	w = httptest.NewRecorder()
+	m.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), insideKey{}, true)))
+	if w.Code != http.StatusOK {
+		t.Errorf("from inside: %d %s", w.Code, w.Body)
 	}
 }

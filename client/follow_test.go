@@ -148,3 +148,18 @@ func TestRunOptionsSayWhatWasSaidAndNothingElse(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A roll-back that was asked of an upgrade which is over has not begun at once.
+func TestAnEndIsNoneWhileGoingBackIsAsked(t *testing.T) {
+	for _, one := range []struct {
+		status, back string
+		over         bool
+	}{
+		{"finished", "", true}, {"failed", "", true}, {"failed", "done", true}, {"failed", "failed", true},
+		{"finished", "asked", false}, {"failed", "asked", false}, {"working", "", false},
+	} {
+		if got := (Upgrade{Status: one.status, RollBack: one.back}).Over(); got != one.over {
+			t.Errorf("%s, roll-back %q: over is %t", one.status, one.back, got)
+		}
+	}
+}

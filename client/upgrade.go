@@ -165,7 +165,7 @@ type Upgrade struct {
 	Nodes        []Node      `json:"nodes"`
 	WaitingFor   *WaitingFor `json:"waiting-for"`
 	Paused       *Pause      `json:"paused"`
-	RollBack     string      `json:"roll-back"` // how going back ended: done or failed
+	RollBack     string      `json:"roll-back"` // asked, or how it ended: done or failed
 	Issues       []string    `json:"issues"`
 }
 
@@ -199,8 +199,11 @@ type Pause struct {
 // Held says that nobody is out and nothing happens before somebody resumes it.
 func (u Upgrade) Held() bool { return u.Paused != nil && u.WorkingNode == "" }
 
-// Over says that nothing more happens by itself.
-func (u Upgrade) Over() bool { return u.Status == "finished" || u.Status == "failed" }
+// Over says that nothing more happens by itself. What has finished or failed goes
+// on when somebody has asked to go back.
+func (u Upgrade) Over() bool {
+	return (u.Status == "finished" || u.Status == "failed") && u.RollBack != model.BackAsked
+}
 
 func upgradeOf(raw json.RawMessage, index uint64) (Upgrade, error) {
 	var profile struct{ Params Upgrade }

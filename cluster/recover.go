@@ -30,7 +30,8 @@ type filePeer struct {
 // recoverQuorum makes the members in a peers file, if there is one, the members
 // of Raft's configuration, before raft starts. Raft takes the last configuration
 // in its log for the one that holds, committed or not, so that is where it goes.
-// The file is renamed then; a kill in between makes the same entry once more.
+// The file is renamed then; after a kill in between the same entry is made again
+// in the same place.
 func (n *Node) recoverQuorum() error {
 	path := filepath.Join(n.Dir, peersFile)
 	raw, err := os.ReadFile(path)
@@ -63,35 +64,71 @@ func (n *Node) replaceConfiguration(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	last, err := n.Store.Log().LastIndex()
+	at, err := n.lastEntry()
 	if err != nil {
 		return err
 	}
-	last = max(last, n.Store.Applied())
-	if last == 0 {
+	if at.Index == 0 {
 		return errors.New("this data directory was never part of a cluster")
 	}
-	term, err := n.recoveryTerm()
-	if err != nil {
+	term := at.Term + termLeap
+	if err := n.raiseTerm(term); err != nil {
 		return err
 	}
 	return n.Store.Log().StoreLogs([]*raft.Log{
-		{Index: last + 1, Term: term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}})
+		{Index: at.Index + 1, Term: term, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(c)}})
 }
 
 // termLeap is more terms than any cluster elects its leaders in.
+//
+// The members that are left may have logs of different lengths, and each of them
+// makes its own entry. Its term is a leap above that of the entry before it: no
+// leader has had it, so raft never takes it for an ordinary entry that another
+// member has at the same index; and an election between those that are left ends
+// as it would have without it, so that the one with the most keeps it all.
 const termLeap = 1 << 32
 
-// recoveryTerm begins a term that no leader has had. The members that are left
-// may have logs of different lengths; was the new entry of a term of theirs, one
-// of them could take it for an entry of another's at the same index.
-func (n *Node) recoveryTerm() (term uint64, err error) {
-	key := []byte("CurrentTerm") // as raft names it, keyCurrentTerm in raft.go
-	if term, err = n.Store.Log().GetUint64(key); err != nil {
-		return 0, err
+// lastEntry is the last entry of this member, not counting one that a peers file
+// has put behind it and that nothing has come of: the next one takes its place.
+// To leap once more would put a shorter log above a longer one.
+func (n *Node) lastEntry() (at raft.Log, err error) {
+	last, err := n.Store.Log().LastIndex()
+	if err != nil {
+		return at, err
 	}
-	term += termLeap
-	return term, n.Store.Log().SetUint64(key, term)
+	at, err = n.entryAt(last)
+	if err != nil || at.Type != raft.LogConfiguration {
+		return at, err
+	}
+	before, err := n.entryAt(at.Index - 1)
+	if err != nil || at.Term < before.Term+termLeap {
+		return at, err
+	}
+	return before, nil
+}
+
+// entryAt is the entry at index, or, if the records are as far as that, the index,
+// the term and no more of where they are: it may be gone from the log.
+func (n *Node) entryAt(index uint64) (at raft.Log, err error) {
+	if index > n.Store.Applied() {
+		err = n.Store.Log().GetLog(index, &at)
+		return at, err
+	}
+	snapshots, err := n.Store.Snapshots().List()
+	if err != nil || len(snapshots) == 0 {
+		return at, err
+	}
+	return raft.Log{Index: snapshots[0].Index, Term: snapshots[0].Term}, nil
+}
+
+// raiseTerm keeps raft from standing for election in a term that is over.
+func (n *Node) raiseTerm(term uint64) error {
+	key := []byte("CurrentTerm") // as raft names it, keyCurrentTerm in raft.go
+	now, err := n.Store.Log().GetUint64(key)
+	if err != nil || now >= term {
+		return err
+	}
+	return n.Store.Log().SetUint64(key, term)
 }
 
 // configurationOf holds what a peers file says to what a cluster needs.

@@ -49,6 +49,96 @@ func TestTheLastMemberGoesOnAloneWithAPeersFile(t *testing.T) {
 	h.leader().write("after a restart")
 }
 
+// peersOf is a peers file that names members, in order.
+func peersOf(members ...*member) string {
+	var all []string
+	for _, m := range members {
+		all = append(all, fmt.Sprintf(`{"id":%q,"address":%q}`, m.self.ID, m.self.Raft))
+	}
+	return "[" + strings.Join(all, ",") + "]"
+}
+
+// offline does something with the store of a member that is down.
+func (m *member) offline(do func(*Node)) {
+	m.t.Helper()
+	s, err := store.Open(m.dir, store.Options{Log: m.log})
+	must(m.t, err)
+	do(&Node{Config: Config{Store: s, Dir: m.dir, Self: m.self}, log: m.log})
+	must(m.t, s.Close())
+}
+
+// Two of five are left. The one that was down for a while lacks what the leader
+// and the other have acknowledged, and whatever it went through since, the other
+// leads and nothing is lost.
+func TestOfTheMembersThatAreLeftTheOneWithTheMostLeads(t *testing.T) {
+	for name, before := range map[string]func(behind, ahead *member, behindNode *Node){
+		"nothing": func(*member, *member, *Node) {},
+		"elections in vain": func(_, _ *member, n *Node) {
+			must(t, n.Store.Log().SetUint64([]byte("CurrentTerm"), 1000))
+		},
+		"a kill before the file was renamed": func(behind, ahead *member, n *Node) {
+			must(t, n.replaceConfiguration([]byte(peersOf(behind, ahead))))
+		},
+		"two kills, and another file": func(behind, ahead *member, n *Node) {
+			must(t, n.replaceConfiguration([]byte(peersOf(behind, ahead))))
+			must(t, n.replaceConfiguration([]byte(peersOf(behind))))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newCluster(t, 3)
+			ahead, behind := h.members[1], h.members[2]
+			h.members[0].write("everywhere")
+			h.sameRecords()
+			behind.kill()
+			var acknowledged []string
+			for i := range 5 {
+				acknowledged = append(acknowledged, fmt.Sprintf("acknowledged-%d", i))
+				ahead.write(acknowledged[i])
+			}
+			h.members[0].kill()
+			ahead.kill()
+
+			behind.offline(func(n *Node) { before(behind, ahead, n) })
+			for _, m := range []*member{behind, ahead} {
+				m.layPeers(peersOf(ahead, behind))
+				m.start(Config{})
+			}
+
+			h.leader()
+			behind.write("after")
+			h.sameRecords()
+			if diff := cmp.Diff(append(acknowledged, "after", "everywhere"), behind.profiles()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The log may be gone: the records say where it ended.
+func TestAMemberWhoseLogWasCompactedIsRecovered(t *testing.T) {
+	h := newCluster(t, 2)
+	last := h.members[1]
+	last.write("kept")
+	must(t, last.node.Compact(h.ctx(), 0))
+	h.members[0].kill()
+	last.kill()
+	var term uint64
+	last.offline(func(n *Node) {
+		at, err := n.lastEntry()
+		must(t, err)
+		if term = at.Term; at.Index < n.Store.Applied() || term == 0 {
+			t.Errorf("its last entry is %+v", at)
+		}
+	})
+	last.layPeers(peersOf(last))
+	last.start(Config{})
+
+	h.leader().write("after")
+	if now := last.node.raft.CurrentTerm(); now <= term+termLeap {
+		t.Errorf("term %d, and %d before", now, term)
+	}
+}
+
 func TestAPeersFileThatIsWrongIsRefusedAndChangesNothing(t *testing.T) {
 	h := newCluster(t, 1)
 	m := h.members[0]

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAFailedUpgradeGoesOnWhereItStopped(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	rest := followers(t, c)

@@ -7,6 +7,7 @@ import (
 
 // A build that lives and does not work is stopped at the first member.
 func TestACanaryThatDoesNotWorkStopsTheRollout(t *testing.T) {
+	t.Parallel()
 	for fault, want := range map[string]string{
 		"shadow": "its writes are lost",
 		"schema": "/api/v3/info.cluster_version is gone",
@@ -32,6 +33,7 @@ func TestACanaryThatDoesNotWorkStopsTheRollout(t *testing.T) {
 // What the new version wrote cannot be read by the old one: the first member
 // tells, before another one goes, and going back is not even begun.
 func TestAReleaseWithoutAWayBackStopsAtTheFirstMember(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	load := must[*Load](t)(c.StartLoad(within(t), lookEvery))
 

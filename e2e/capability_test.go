@@ -32,6 +32,7 @@ func onLowPort(t *testing.T, text string) *Cluster {
 }
 
 func TestAnOrdinaryUserKeepsItsCapabilitiesAndItsLowPort(t *testing.T) {
+	t.Parallel()
 	c := onLowPort(t, caps)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -87,6 +88,7 @@ func effectiveOf(t *testing.T, c *Cluster) map[string]string {
 }
 
 func TestWithoutAWayToRestoreCapabilitiesNothingIsStaged(t *testing.T) {
+	t.Parallel()
 	c := onLowPort(t, "cap_net_bind_service=ep")
 	before := still(t, c)
 

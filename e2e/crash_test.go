@@ -81,6 +81,7 @@ func seed(t *testing.T) *rand.Rand {
 }
 
 func TestAGoodBuildKilledOnceAnywhereFinishesUnaided(t *testing.T) {
+	t.Parallel()
 	random := seed(t)
 	var mu sync.Mutex // held for reached and ran
 	reached, ran := map[string]bool{}, 0

@@ -44,6 +44,7 @@ func data(t *testing.T, c *Cluster, m *Member) {
 // The members of an earlier build run the upgrade: what this build writes while
 // one of them is there must be what they read.
 func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Bin = binaries(t, earlier100) })
 	ctx := within(t)
 	data(t, c, c.Members[0])
@@ -116,6 +117,7 @@ func kept(t *testing.T, state string) (some []model.Profile) {
 
 // An earlier build that knows the way back gets it.
 func TestAnEarlierBuildGoesToThisOneAndBackWithItsData(t *testing.T) {
+	t.Parallel()
 	old := Build{Version: "1.0.0", Commit: backCommit}
 	c := newCluster(t, func(p *Plan) { p.Bin, p.Prepare = binaries(t, old), setcap(caps) })
 	ctx := within(t)

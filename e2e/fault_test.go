@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -22,8 +23,18 @@ func setcap(text string) func(*Member) error {
 	}
 }
 
-func TestABuildThatDiesIsPutBack(t *testing.T) {
-	for _, fault := range []string{"exit", "segv", "panic", "hang-early", "hang-late"} {
+// faults are the builds that pass their self-check and do not live, and what is
+// said of each.
+var faults = map[string]string{
+	"exit":       "died 3 times",
+	"segv":       "died 3 times",
+	"panic":      "died 3 times",
+	"hang-early": "no sign of life after its start",
+	"hang-late":  "stopped giving signs of life while serving",
+}
+
+func TestABuildThatDoesNotLiveIsPutBack(t *testing.T) {
+	for fault, reason := range faults {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, func(p *Plan) { p.Prepare = setcap(caps) })
@@ -36,12 +47,10 @@ func TestABuildThatDiesIsPutBack(t *testing.T) {
 			// One that hangs does so two seconds after it was there.
 			end := upgraded(t, c, bad, `{"probation":"8s"}`)
 
+			putBack(t, c, end, reason)
 			load.Stop()
 			if err := load.Lost(ctx, c.Members[0]); err != nil {
 				t.Error(err)
-			}
-			if end.Status != "failed" || end.Final == "" {
-				t.Errorf("the upgrade ended %+v", end)
 			}
 			runs(t, c, before, v100, anyPID)
 			if diff := cmp.Diff(had, capabilities(t, c)); diff != "" {
@@ -51,6 +60,39 @@ func TestABuildThatDiesIsPutBack(t *testing.T) {
 			refused(t, a, http.StatusConflict, "failed before")
 		})
 	}
+}
+
+// putBack checks that an upgrade ended because one member was put back for a
+// reason, that it says which, and that every member takes writes again.
+func putBack(t *testing.T, c *Cluster, end Status, reason string) {
+	t.Helper()
+	ctx := within(t)
+	if end.Status != "failed" || end.at("reverted") != 1 {
+		t.Errorf("the upgrade ended %+v", end)
+	}
+	for _, n := range end.Nodes {
+		if n.Step == "reverted" && !(strings.Contains(end.Final, n.Name) && strings.Contains(end.Final, reason)) {
+			t.Errorf("the end is %q, and says nothing of %s and %q", end.Final, n.Name, reason)
+		}
+	}
+	t.Logf("%s after it left, that is put back", moment(t, end, ": reverted").Sub(moment(t, end, ": leaving")))
+	for _, m := range c.Members {
+		check(t, m.AwaitReady(ctx))
+		check(t, c.CreateProfile(ctx, m, "after-"+m.Name))
+	}
+}
+
+// moment is when the transcript says something first.
+func moment(t *testing.T, s Status, what string) time.Time {
+	t.Helper()
+	for _, line := range s.Transcript {
+		if strings.Contains(line, what) {
+			stamp, _, _ := strings.Cut(line, " ")
+			return must[time.Time](t)(time.Parse(time.RFC3339Nano, stamp))
+		}
+	}
+	t.Fatalf("the transcript says nothing of %q", what)
+	return time.Time{}
 }
 
 func capabilities(t *testing.T, c *Cluster) map[string]string {

@@ -27,6 +27,7 @@ func done(c *Cluster, s Status) (all []*Member) {
 }
 
 func TestS8AnOlderLeaderHandsOverOnceANewerOneHasLed(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	old := must[*Member](t)(c.Leader(ctx, c.Members[0]))
@@ -50,6 +51,7 @@ func TestS8AnOlderLeaderHandsOverOnceANewerOneHasLed(t *testing.T) {
 
 // Beyond the floor somebody has to lead all the same.
 func TestS8WithoutANewerMemberAnOlderOneLeadsAndServes(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 5 })
 	ctx := within(t)
 	old := must[*Member](t)(c.Leader(ctx, c.Members[0]))
@@ -75,6 +77,7 @@ func TestS8WithoutANewerMemberAnOlderOneLeadsAndServes(t *testing.T) {
 }
 
 func TestS5AMemberThatIsDoneAndRunsTheOldImageGoesAgain(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -95,6 +98,7 @@ func TestS5AMemberThatIsDoneAndRunsTheOldImageGoesAgain(t *testing.T) {
 }
 
 func TestS5AMemberThatFailedAndRunsTheNewImageGoesBack(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))

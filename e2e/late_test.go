@@ -15,6 +15,7 @@ import (
 var v120 = Build{Version: "1.2.0", Tags: "era"}
 
 func TestAMemberThatWasDownForTheWholeRolloutFollowsByItself(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -37,6 +38,7 @@ func TestAMemberThatWasDownForTheWholeRolloutFollowsByItself(t *testing.T) {
 // The member comes back to a log that was compacted away and to records that it
 // cannot read; the archives are cleared away everywhere.
 func TestAMemberThatSleptThroughTwoCompletedReleasesTakesTheSecondFromAPeer(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -131,6 +133,7 @@ func completed(t *testing.T, c *Cluster, away *Member) {
 }
 
 func TestAMemberThatJoinsWhileAnArchiveIsStagedGetsItAndGoesWithTheRest(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 2 })
 	ctx := within(t)
 	check(t, c.Staged(ctx, c.Members[0], archive(t, v110)))

@@ -17,6 +17,7 @@ import (
 )
 
 func TestAnObserverIsUpgradedBeforeTheVoters(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 2 })
 	ctx := within(t)
 	o := further(t, c, "--observer")
@@ -80,6 +81,7 @@ func further(t *testing.T, c *Cluster, flags ...string) *Member {
 }
 
 func TestAnObserverCannotBeginACluster(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	o := further(t, c, "--observer")
 	check(t, o.Start())
@@ -92,6 +94,7 @@ func TestAnObserverCannotBeginACluster(t *testing.T) {
 // A stand-alone member is the first of a cluster as soon as another joins it; what
 // it had stays. What the joiner had is put aside.
 func TestAStandAloneMemberWithDataJoinsAnother(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	check(t, c.CreateProfile(ctx, c.Members[0], "kept"))
@@ -120,6 +123,7 @@ func TestAStandAloneMemberWithDataJoinsAnother(t *testing.T) {
 
 // The steps are those of docs/recovery.md.
 func TestTheLastMemberOfThreeIsRecoveredWithAPeersFile(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	check(t, c.CreateProfile(ctx, c.Members[0], "kept"))
@@ -152,6 +156,7 @@ func TestTheLastMemberOfThreeIsRecoveredWithAPeersFile(t *testing.T) {
 }
 
 func TestAMemberThatWasDownCleansUpWhenItIsBack(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	away := followers(t, c)[1]
@@ -171,6 +176,7 @@ func TestAMemberThatWasDownCleansUpWhenItIsBack(t *testing.T) {
 }
 
 func TestFailOverIsSafeAsLongAsAnotherVoterIsUp(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	ask := func() string {

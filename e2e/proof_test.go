@@ -36,6 +36,7 @@ func written(ctx context.Context, t *testing.T, c *Cluster, n int) {
 }
 
 func TestCheckTriesTheStagedVersionOutOnEveryMemberAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	m := c.Members[0]
@@ -78,6 +79,7 @@ func TestCheckTriesTheStagedVersionOutOnEveryMemberAndChangesNothing(t *testing.
 }
 
 func TestCheckFindsABuildThatCannotReadTheState(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -105,6 +107,7 @@ func TestCheckFindsABuildThatCannotReadTheState(t *testing.T) {
 }
 
 func TestABuildThatMakesOtherRecordsOfTheLogIsCaughtBeforeAnythingChanges(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))

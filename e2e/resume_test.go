@@ -47,6 +47,7 @@ func sizeOf(t *testing.T, file string) int64 {
 }
 
 func TestAnUploadThroughAMemberThatIsStoppedGoesOnThroughAnotherWithoutAByteSentTwice(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, allowUnsigned)
 	ctx := within(t)
 	file, digest := fat(t, 300<<20)
@@ -79,6 +80,7 @@ func TestAnUploadThroughAMemberThatIsStoppedGoesOnThroughAnotherWithoutAByteSent
 }
 
 func TestAnUploadOutlivesAKillAndChangesOfLeader(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, allowUnsigned)
 	ctx := within(t)
 	file, digest := fat(t, 64<<20)
@@ -126,6 +128,7 @@ func staging(t *testing.T, file, query string) Request {
 }
 
 func TestAnUploadIsHeldToItsDigestAndItsPlace(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	m, file := c.Members[0], archive(t, v110)

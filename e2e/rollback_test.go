@@ -44,6 +44,7 @@ func until(t *testing.T, c *Cluster, m *Member, what string, fits func(Status) b
 }
 
 func TestAHeldUpgradeGoesBackAndForthAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Prepare = setcap(caps) })
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -91,6 +92,7 @@ func TestAHeldUpgradeGoesBackAndForthAndLosesNothing(t *testing.T) {
 }
 
 func TestAMemberThatFailsTakesTheRolloutBackIfThatIsWanted(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -125,6 +127,7 @@ func others(c *Cluster, m *Member, s Status) *Member {
 }
 
 func TestAPausedUpgradeGoesOnWithoutRestartingWhoIsDone(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -158,6 +161,7 @@ func TestAPausedUpgradeGoesOnWithoutRestartingWhoIsDone(t *testing.T) {
 }
 
 func TestADeadMemberNeedsADecisionAndTheQuorumIsCounted(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -190,6 +194,7 @@ func TestADeadMemberNeedsADecisionAndTheQuorumIsCounted(t *testing.T) {
 
 // One voter and two lose their quorum at each restart; that is allowed (S16).
 func TestS16ClustersWithoutASpareVoterGoBackToo(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 2} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			t.Parallel()
@@ -202,11 +207,11 @@ func TestS16ClustersWithoutASpareVoterGoBackToo(t *testing.T) {
 			check(t, c.Run(ctx, m, `{"probation":"0s","hold":true}`))
 			until(t, c, m, "the upgrade to be held", func(s Status) bool { return s.Status == "finished" })
 
-			asked(t, c, m, rollbackPath)
-			back := until(t, c, m, "all to be back", func(s Status) bool { return s.Status == "failed" })
+			told := must[string](t)(c.CLI(ctx, m, "system", "upgrade", "rollback", "-o", "table"))
+			back := must[Status](t)(c.Status(ctx, m))
 
-			if back.Back != model.BackDone {
-				t.Errorf("it ended %+v", back)
+			if back.Status != "failed" || back.Back != model.BackDone || !strings.Contains(told, "rolled back to 1.0.0") {
+				t.Errorf("it ended %+v, and was told as %s", back, told)
 			}
 			runs(t, c, before, v100, samePID)
 			a, err := c.Do(ctx, m, get("/api/v3/profiles/kept?consistent=true"))

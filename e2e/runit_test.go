@@ -79,6 +79,7 @@ func runsv(t *testing.T, m *Member) (pid int) {
 }
 
 func TestUnderRunitGoodBuildsAreTaken(t *testing.T) {
+	t.Parallel()
 	for _, way := range []string{"exec", "exit"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
@@ -106,6 +107,7 @@ func TestUnderRunitGoodBuildsAreTaken(t *testing.T) {
 }
 
 func TestABuildThatDoesNotLiveUnderRunitIsPutBack(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []struct{ fault, says string }{
 		{"exit", "died 3 times"},
 		{"segv", "died 3 times"},

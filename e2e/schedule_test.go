@@ -10,6 +10,7 @@ import (
 )
 
 func TestAScheduledStartIsMadeByWhoeverLeadsThen(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	rest := followers(t, c)
@@ -53,6 +54,7 @@ func stamps(t *testing.T, s Status, what string) (all []time.Time) {
 }
 
 func TestMembersGoInTheirWindowAndTheHistoryTellsOfIt(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	m := followers(t, c)[0]

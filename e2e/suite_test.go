@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long one test may take; none takes it when all is well.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // The two versions that most tests go between. 1.1.0 knows one command and one
 // field of a record more than 1.0.0.

@@ -99,6 +99,7 @@ func active(t *testing.T, s *Machine, m *Member) {
 const watchful = "WatchdogSec=5s"
 
 func TestUnderSystemdUpgradesKeepTheProcess(t *testing.T) {
+	t.Parallel()
 	c, s := underSystemd(t, watchful)
 	ctx := within(t)
 	before, had, effective := must[Snapshot](t)(c.Look(ctx)), capabilities(t, c), effective(t, c)
@@ -139,6 +140,7 @@ func TestUnderSystemdUpgradesKeepTheProcess(t *testing.T) {
 // systemd ends the watcher with the daemon: what heals one that dies is
 // ExecStartPre. One that hangs is put back by the watcher, and ended once.
 func TestABuildThatDoesNotLiveUnderSystemdIsPutBack(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []struct{ fault, run, says, restarts string }{
 		{"exit", quick, "died 3 times", "3"},
 		{"segv", quick, "died 3 times", "3"},
@@ -186,6 +188,7 @@ func healed(t *testing.T, c *Cluster, s *Machine, before Snapshot, had map[strin
 }
 
 func TestOneKillUnderSystemdIsNoVerdict(t *testing.T) {
+	t.Parallel()
 	c, s := underSystemd(t)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -221,6 +224,7 @@ func TestOneKillUnderSystemdIsNoVerdict(t *testing.T) {
 }
 
 func TestADaemonThatStandsStillIsEndedBySystemdsWatchdog(t *testing.T) {
+	t.Parallel()
 	c, s := underSystemd(t, watchful, "TimeoutAbortSec=1s")
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))

@@ -150,6 +150,7 @@ type Upgrade struct {
 
 // How going back ended.
 const (
+	BackAsked  = "asked" // on no record: somebody has asked, and it begins
 	BackDone   = "done"
 	BackFailed = "failed"
 )

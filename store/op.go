@@ -88,6 +88,7 @@ type entry struct {
 	tx    *bolt.Tx
 	index uint64
 	at    string
+	known known // of a rehearsal; nil anywhere else
 }
 
 // with makes a row of a typed function: the body is decoded strictly first.
@@ -123,8 +124,13 @@ func ops() map[Op]op {
 // here, or the disk failed; what the command is answered with is in the Answer.
 // A chunk changes no record: its payload went to its archive with the log.
 func apply(tx *bolt.Tx, table map[Op]op, index uint64, data []byte) (Answer, error) {
+	return applyTo(entry{tx: tx, index: index}, table, data)
+}
+
+// applyTo is apply for an entry whose time is not read yet.
+func applyTo(e entry, table map[Op]op, data []byte) (Answer, error) {
 	if IsChunk(data) {
-		return Answer{Index: index}, nil
+		return Answer{Index: e.index}, nil
 	}
 	c, err := decodeCommand(data)
 	if err != nil {
@@ -134,14 +140,15 @@ func apply(tx *bolt.Tx, table map[Op]op, index uint64, data []byte) (Answer, err
 	if !known {
 		return Answer{}, fmt.Errorf("this version does not know the command %q", c.Op)
 	}
-	if a, again := answered(tx, c.ID); again {
+	if a, again := answered(e.tx, c.ID); again {
 		return a, nil
 	}
-	err = row.apply(entry{tx: tx, index: index, at: c.At}, c.Body)
+	e.at = c.At
+	err = row.apply(e, c.Body)
 	word, ok := code(err)
 	if !ok {
 		return Answer{}, fmt.Errorf("apply %s: %w", c.Op, err)
 	}
-	a := Answer{Index: index, Code: word}
-	return a, remember(tx, c.ID, a)
+	a := Answer{Index: e.index, Code: word}
+	return a, remember(e.tx, c.ID, a)
 }

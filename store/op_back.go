@@ -154,7 +154,7 @@ func resumeUpgrade(e entry, c UpgradeRef) error {
 // reversible says whether an upgrade may go back still: completion closes the way,
 // and so does clearing it away.
 func reversible(e entry, u *model.Upgrade) bool {
-	current, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	current, ok, err := upgradeIn(e.tx, e.known, keyUpgrade)
 	return err == nil && ok && current.ID == u.ID && newest(e, u) && u.Runs > 0 && !u.Completed && !u.Stop && u.Phase != model.Reverting && u.Phase != model.Staged
 }
 

@@ -97,7 +97,7 @@ const transcriptKept = 1000
 // the release that runs since one was cleared away.
 func place(e entry, id string) (key []byte, u model.Upgrade, err error) {
 	for _, key := range [][]byte{keyUpgrade, keyRelease} {
-		u, ok, err := get[model.Upgrade](e.tx, bucketRecords, key)
+		u, ok, err := upgradeIn(e.tx, e.known, key)
 		if err != nil {
 			return nil, u, err
 		}
@@ -124,7 +124,7 @@ func changeUpgrade(e entry, id, note string, change func(*model.Upgrade) error) 
 	if extra := len(u.Transcript) - transcriptKept; extra > 0 {
 		u.Transcript = u.Transcript[extra:]
 	}
-	return put(e.tx, bucketRecords, key, u)
+	return e.putUpgrade(key, u)
 }
 
 func startUpgrade(e entry, c UpgradeStart) error {
@@ -205,7 +205,7 @@ func newest(e entry, u *model.Upgrade) bool {
 	if e.tx.Bucket(bucketRecords).Get(keyStaging) != nil {
 		return false
 	}
-	current, ok, err := get[model.Upgrade](e.tx, bucketRecords, keyUpgrade)
+	current, ok, err := upgradeIn(e.tx, e.known, keyUpgrade)
 	return err == nil && (!ok || current.ID == u.ID)
 }
 

@@ -8,7 +8,10 @@ import (
 
 // View reads the records as of one moment. It is good only inside the function
 // that it was handed to.
-type View struct{ tx *bolt.Tx }
+type View struct {
+	tx    *bolt.Tx
+	known known // of a rehearsal; nil anywhere else
+}
 
 // Cluster is the record of the cluster; ErrNotFound before a member has joined one.
 func (v *View) Cluster() (model.Cluster, error) {
@@ -34,7 +37,7 @@ func (v *View) Staging() (*model.Staging, error) {
 
 // Upgrade is the upgrade staged, under way or last ended, or nil.
 func (v *View) Upgrade() (*model.Upgrade, error) {
-	u, ok, err := get[model.Upgrade](v.tx, bucketRecords, keyUpgrade)
+	u, ok, err := upgradeIn(v.tx, v.known, keyUpgrade)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -44,7 +47,7 @@ func (v *View) Upgrade() (*model.Upgrade, error) {
 // Release is the upgrade that finished last and was cleared away since, or nil:
 // members that lag behind still follow it.
 func (v *View) Release() (*model.Upgrade, error) {
-	u, ok, err := get[model.Upgrade](v.tx, bucketRecords, keyRelease)
+	u, ok, err := upgradeIn(v.tx, v.known, keyRelease)
 	if err != nil || !ok {
 		return nil, err
 	}

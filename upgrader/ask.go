@@ -71,6 +71,11 @@ func (u *Upgrader) survey(ctx context.Context, p picture, next string) error {
 	answered := map[string]bool{}
 	var mu sync.Mutex // held for answered
 	silent := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
+		if m.ID == next {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, nextLimit)
+			defer cancel()
+		}
 		if err := u.Cluster.Call(ctx, m.ID, pathWell, struct{}{}, &well{}); err != nil {
 			row := p.upgrade.Member(m.ID)
 			if row != nil && !included(*row) || m.ID == next && p.upgrade.Phase != model.Failed {
@@ -181,8 +186,12 @@ func unreachable(m model.Member, err error) string {
 		m.Name, m.Raft, err, m.Name, m.Name)
 }
 
-// askLimit is how long one member may take to answer a question.
-const askLimit = 5 * time.Second
+const (
+	// askLimit is how long one member may take to answer a question.
+	askLimit = 5 * time.Second
+	// nextLimit is how long the one that is to go next is listened for.
+	nextLimit = time.Second
+)
 
 // everyone asks all members at once and gathers their reasons, sorted.
 func (u *Upgrader) everyone(ctx context.Context, p picture, ask func(context.Context, model.Member) []string) []string {

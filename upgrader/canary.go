@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,20 +25,36 @@ const (
 // of what the two versions answer. Findings are what does not work; the error says
 // that it could not be found out, which is tried again.
 func (u *Upgrader) canary(ctx context.Context, p picture, member string) (findings []string, err error) {
-	c := model.Canary{Member: member, Nonce: rand.Text()}
-	if err := u.ask(ctx, member, pathCanaryWrite, c, nil); err != nil {
-		return nil, fmt.Errorf("write through %s: %w", p.members[member].Name, err)
-	}
-	reader := u.reader(p, member)
-	var read model.Canary
-	if err := u.ask(ctx, reader, pathCanaryRead, struct{}{}, &read); err != nil {
-		return nil, fmt.Errorf("read through %s what was written through %s: %w", p.members[reader].Name, p.members[member].Name, err)
-	}
-	if read != c {
-		findings = append(findings, fmt.Sprintf("%s answered a write that is not read through %s: its writes are lost", p.members[member].Name, p.members[reader].Name))
+	findings, err = u.writeThrough(ctx, p, member)
+	if err != nil {
+		return nil, err
 	}
 	changed, err := u.compareShapes(ctx, p, member)
 	return append(findings, changed...), err
+}
+
+// writeThrough finds a write lost only if nothing at all was written: that of a
+// leader which has been replaced may come in between.
+func (u *Upgrader) writeThrough(ctx context.Context, p picture, member string) (findings []string, err error) {
+	c, through := model.Canary{Member: member, Nonce: rand.Text()}, p.members[member].Name
+	_, before, err := u.readElsewhere(ctx, p, member)
+	if err != nil {
+		return nil, fmt.Errorf("read before the write through %s: %w", through, err)
+	}
+	if err := u.ask(ctx, member, pathCanaryWrite, c, nil); err != nil {
+		return nil, fmt.Errorf("write through %s: %w", through, err)
+	}
+	reader, after, err := u.readElsewhere(ctx, p, member)
+	if err != nil {
+		return nil, fmt.Errorf("read what was written through %s: %w", through, err)
+	}
+	switch after {
+	case c:
+		return nil, nil
+	case before:
+		return []string{fmt.Sprintf("%s answered a write that is not read through %s: its writes are lost", through, p.members[reader].Name)}, nil
+	}
+	return nil, fmt.Errorf("read what was written through %s: another write came in between", through)
 }
 
 func (u *Upgrader) ask(ctx context.Context, member, path string, in, out any) error {
@@ -46,17 +63,48 @@ func (u *Upgrader) ask(ctx context.Context, member, path string, in, out any) er
 	return u.Cluster.Call(ctx, member, path, in, out)
 }
 
-// reader is a member to read through: neither the canary nor this one, if there
-// is such a member.
-func (u *Upgrader) reader(p picture, canary string) string {
-	var others []string
+// readElsewhere reads through whichever of the other members answers first, or
+// through this one if it is the only one.
+func (u *Upgrader) readElsewhere(ctx context.Context, p picture, canary string) (reader string, c model.Canary, err error) {
+	type answer struct {
+		from string
+		read model.Canary
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asked := u.readers(p, canary)
+	answers := make(chan answer, len(asked))
+	for _, id := range asked {
+		go func() {
+			a := answer{from: id}
+			a.err = u.ask(ctx, id, pathCanaryRead, struct{}{}, &a.read)
+			answers <- a
+		}()
+	}
+	var errs []error
+	for range asked {
+		a := <-answers
+		if a.err == nil {
+			return a.from, a.read, nil
+		}
+		errs = append(errs, fmt.Errorf("through %s: %w", p.members[a.from].Name, a.err))
+	}
+	return "", c, errors.Join(errs...)
+}
+
+// readers are the members to read through: all that take part but the canary,
+// which has nobody else in a cluster of one.
+func (u *Upgrader) readers(p picture, canary string) (ids []string) {
 	for _, row := range p.upgrade.Members {
-		if included(row) && row.ID != canary && row.ID != u.Self.ID {
-			others = append(others, row.ID)
+		if included(row) && row.ID != canary {
+			ids = append(ids, row.ID)
 		}
 	}
-	slices.Sort(others)
-	return append(others, u.Self.ID)[0]
+	if len(ids) == 0 {
+		return []string{canary}
+	}
+	return ids
 }
 
 func (u *Upgrader) answerCanaryWrite(ctx context.Context, in json.RawMessage) (any, error) {

@@ -49,7 +49,7 @@ func (u *Upgrader) Run(ctx context.Context) error {
 }
 
 // alive tells whoever listens that the loop goes on, and that what it does now
-// may take so long.
+// may take so long. Only the loop may say so: others may go on without it.
 func (u *Upgrader) alive(busy time.Duration) {
 	u.until.Store(int64(time.Since(u.born) + busy + stillLimit))
 	if u.Pulse != nil {
@@ -137,9 +137,11 @@ func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err
 		return false, 0, err
 	}
 	if self := u.self(p); !reflect.DeepEqual(p.members[self.ID], self) {
+		u.alive(actLimit)
 		return true, 0, u.report(ctx, self)
 	}
 	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.scheduled, u.aside, u.next, u.mark, u.raise} {
+		u.alive(actLimit)
 		if acted, err := act(ctx, p); acted || err != nil {
 			return acted, 0, err
 		}
@@ -181,7 +183,6 @@ func (u *Upgrader) report(ctx context.Context, self model.Member) error {
 }
 
 func (u *Upgrader) propose(ctx context.Context, op store.Op, body any) error {
-	u.alive(actLimit)
 	ctx, cancel := context.WithTimeout(ctx, actLimit)
 	defer cancel()
 	a, err := u.Cluster.Propose(ctx, store.New(op, body))
@@ -206,6 +207,7 @@ func (u *Upgrader) next(ctx context.Context, p picture) (bool, error) {
 		return true, err
 	case a.Do != "":
 		err := u.effect(ctx, a, p)
+		u.alive(actLimit)
 		return true, errors.Join(err, u.explain(ctx, p, err))
 	}
 	return u.tell(ctx, p)

@@ -37,6 +37,7 @@ type station struct {
 	fleet   *fleet
 	up      *Upgrader
 	down    bool
+	noIndex error // what ReadIndex answers
 	answers map[string]func(context.Context, json.RawMessage) (any, error)
 }
 
@@ -61,7 +62,7 @@ func (s *station) Call(ctx context.Context, member, path string, in, out any) er
 		return err
 	}
 	answer, err := to.answers[path](ctx, question)
-	if err != nil {
+	if err != nil || out == nil {
 		return err
 	}
 	raw, err := json.Marshal(answer)

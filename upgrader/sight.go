@@ -139,7 +139,7 @@ func overdue(v sight) bool { return v.Waited >= limit(v.u) }
 
 func stopped(v sight) bool     { return v.u.Stop }
 func stoppedIdle(v sight) bool { return v.u.Stop && v.turn == nil }
-func backAsked(v sight) bool   { return v.u.Rollback != "" && v.turn == nil }
+func backAsked(v sight) bool   { return v.u.Rollback != "" && v.turn == nil && !v.u.Stop }
 
 func unchecked(v sight) bool {
 	p := v.u.Member(v.Me)

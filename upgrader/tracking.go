@@ -70,7 +70,9 @@ func profile(p picture) model.Profile {
 	if up.Paused != nil {
 		params["paused"] = up.Paused
 	}
-	if up.Back != "" {
+	if up.Rollback != "" {
+		params["roll-back"] = model.BackAsked
+	} else if up.Back != "" {
 		params["roll-back"] = up.Back
 	}
 	if up.Proof != nil {

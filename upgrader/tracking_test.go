@@ -25,6 +25,8 @@ func TestTrackingProfile(t *testing.T) {
 	stopping.Stop = true
 	behind := done(rollout(), "n1", "n2")
 	behind.Phase, behind.Final, behind.Members[2].Step = model.Finished, "every member but n3 runs 1.1.0", model.Excluded
+	asked := done(rollout(), "n1", "n2", "n3")
+	asked.Phase, asked.Final, asked.Options.Hold, asked.Rollback, asked.Back = model.Finished, "every member runs 1.1.0", true, "admin", model.BackFailed
 	byHand := done(rollout(), "n1", "n2", "n3")
 	byHand.Phase, byHand.Completed = model.Finished, true
 	for name, u := range map[string]*model.Upgrade{
@@ -36,6 +38,7 @@ func TestTrackingProfile(t *testing.T) {
 		"finished":  ended,
 		"behind":    behind,
 		"by-hand":   byHand,
+		"asked":     asked,
 	} {
 		t.Run(name, func(t *testing.T) {
 			u.Transcript = []string{"2026-11-21T10:00:00Z staged 1.1.0 by admin"}

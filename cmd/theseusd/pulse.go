@@ -21,7 +21,7 @@ type mainLoop struct{ *daemon }
 func (l mainLoop) Beat(busy time.Duration) {
 	misbehaveLate()
 	l.manager.Beat()
-	l.pulse.Beat("serving", busy)
+	l.pulse.Beat(binary.StageServing, busy)
 }
 
 func (l mainLoop) Leaving(quiet time.Duration) error { return l.pulse.Leaving(quiet) }

@@ -35,7 +35,7 @@ func serve(ctx context.Context, c config) error {
 	if d.pulse, err = binary.NewPulse(log); err != nil {
 		return err
 	}
-	d.pulse.Beat("opening", startLimit)
+	d.pulse.Beat(binary.StageOpening, startLimit)
 	go d.pulse.Run(ctx)
 	d.manager.say("STATUS=starting")
 	if err := d.lock(); err != nil {

@@ -42,7 +42,7 @@ type scenario struct {
 	verdict verdict
 
 	clears   bool // it may end cleared away
-	controls bool // it may be left paused
+	controls bool // it may be left paused or held
 	restage  bool // going on takes the archive once more
 }
 
@@ -118,9 +118,9 @@ func drawMoment(r *rand.Rand, s *scenario) moment {
 		s.early = true
 		return moment{after: between(r, 0, 800*time.Millisecond)}
 	case 1, 2:
-		return moment{after: between(r, 0, 6*time.Second)}
+		return moment{after: between(r, 0, 3*time.Second)}
 	}
-	return moment{step: one(r, []string{"claimed", "draining", "leaving", "probation", "done"}), after: between(r, 0, 300*time.Millisecond)}
+	return moment{step: one(r, way), after: between(r, 0, 300*time.Millisecond)}
 }
 
 func drawWho(r *rand.Rand) who { return who{leads: r.IntN(2) == 0, nth: r.IntN(size - 1)} }
@@ -180,8 +180,18 @@ func drawFull(l *lab, r *rand.Rand, n int, s *scenario) {
 
 func drawFlip(l *lab, r *rand.Rand, n int, s *scenario) {
 	nth, where := r.IntN(size), 0.2+0.6*r.Float64()
-	s.what, s.restage = fmt.Sprintf("n%d at %.2f", nth+1, where), true
-	s.between = flip(nth, where)
+	s.what, s.restage = fmt.Sprintf("the archive of n%d at %.2f", nth+1, where), true
+	switch r.IntN(3) {
+	case 0:
+		s.early = true
+		s.what += ", on its way"
+		s.strike = []strike{flip(nth, where, archives)}
+	case 1:
+		s.between = flip(nth, where, archives)
+	default:
+		s.what = fmt.Sprintf("the unpacked binary of n%d at %.2f", nth+1, where)
+		s.between = flip(nth, where, unpacked)
+	}
 }
 
 func drawStarts(l *lab, r *rand.Rand, n int, s *scenario) {
@@ -208,6 +218,10 @@ func drawControl(l *lab, r *rand.Rand, n int, s *scenario) {
 		at = later(r, at)
 	}
 	s.controls, s.what = true, strings.Join(words, ", ")
+	if r.IntN(2) == 0 { // so that the way back stays open long enough
+		s.options = strings.Replace(s.options, "}", `,"hold":true}`, 1)
+		s.what += ", held"
+	}
 }
 
 func drawKill(l *lab, r *rand.Rand, n int, s *scenario) {

@@ -16,7 +16,9 @@ const (
 	profile = "chaos"
 	keys    = 4                     // params that all clients write and read
 	pace    = 25 * time.Millisecond // from the end of a request to the next
-	answer  = 4 * time.Second       // when a client gives a request up
+	lurkers = 4
+	lurker  = size            // the client that they are in a history
+	answer  = 4 * time.Second // when a client gives a request up
 	paths   = "/api/v3/profiles/" + profile + "/params"
 )
 
@@ -57,6 +59,30 @@ func (l *load) note(o ...operation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ops = append(l.ops, o...)
+}
+
+// lurk opens connections to m before it is stopped. What it answers sends a
+// consistent read over each, to be found by m first thing when it goes on: a
+// member that led must not answer from what it knew before. Call its answer
+// after that to note what came.
+func (l *load) lurk(ctx context.Context, m *e2e.Member) (ask func() (hear func())) {
+	var conns []*e2e.Conn
+	for range lurkers {
+		if conn, err := e2e.Dial(ctx, m.API, l.c.CA); err == nil {
+			conns = append(conns, conn)
+		}
+	}
+	return func() func() {
+		var done sync.WaitGroup
+		for _, conn := range conns {
+			c := &client{load: l, id: lurker, m: m, conn: conn}
+			done.Go(func() {
+				defer c.hangUp()
+				c.read()
+			})
+		}
+		return done.Wait
+	}
 }
 
 func (l *load) now() int64 { return int64(time.Since(l.began)) }

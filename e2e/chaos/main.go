@@ -41,6 +41,7 @@ type options struct {
 	only     string
 	dir      string // for everything that is made; empty: a temporary one
 	keep     string // where the logs of a run that failed go
+	all      bool   // the logs of every run
 }
 
 func main() {
@@ -53,6 +54,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "make runs of this kind only")
 	flag.StringVar(&o.dir, "dir", "", "new directory for builds, packages and clusters; empty: a temporary one")
 	flag.StringVar(&o.keep, "keep", ".build/chaos", "directory for the logs of runs that fail")
+	flag.BoolVar(&o.all, "logs", false, "keep the logs of every run")
 	flag.Parse()
 	for o.seed == 0 {
 		o.seed = rand.Uint64() >> 32

@@ -18,6 +18,7 @@ type result struct {
 	outcome        string
 	requests, open int
 	took           time.Duration
+	byHand         int // members that served again only after a restart by hand
 	wrong          []string
 	logs           string // where the logs are, when something is wrong
 }
@@ -44,27 +45,30 @@ func (r *report) add(x result) {
 	for _, w := range x.wrong {
 		fmt.Fprintf(r.out, "     VIOLATION %s\n", w)
 	}
+	if x.byHand > 0 {
+		fmt.Fprintf(r.out, "     %d restarted by hand after its store stopped\n", x.byHand)
+	}
 	if len(x.wrong) > 0 {
 		fmt.Fprintf(r.out, "     logs in %s; again: %s\n", x.logs, r.again(x))
 	}
 }
 
 func (r *report) again(x result) string {
-	return fmt.Sprintf("make chaos SEED=%d RUN=%d", r.o.seed, x.n)
+	return fmt.Sprintf("make chaos SEED=%d RUN=%d%s", r.o.seed, x.n, r.o.kind())
 }
 
 // end prints what the runs were and answers whether one was bad.
 func (r *report) end() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kinds, requests, open := map[string]map[string]int{}, 0, 0
+	kinds, requests, open, byHand := map[string]map[string]int{}, 0, 0, 0
 	var bad []string
 	for _, x := range r.all {
 		if kinds[x.kind] == nil {
 			kinds[x.kind] = map[string]int{}
 		}
 		kinds[x.kind][x.outcome]++
-		requests, open = requests+x.requests, open+x.open
+		requests, open, byHand = requests+x.requests, open+x.open, byHand+x.byHand
 		if len(x.wrong) > 0 {
 			bad = append(bad, r.again(x))
 		}
@@ -74,11 +78,12 @@ func (r *report) end() error {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		fmt.Fprintf(r.out, "  %-10s %s\n", kind, counts(kinds[kind]))
 	}
+	fmt.Fprintf(r.out, "  members that served again only after a restart by hand: %d\n", byHand)
 	if len(bad) > 0 {
 		fmt.Fprintf(r.out, "%d runs did not keep what is promised:\n  %s\n", len(bad), strings.Join(bad, "\n  "))
 		return errViolations
 	}
-	fmt.Fprintf(r.out, "every run ended as promised; all of it again: make chaos SEED=%d RUNS=%d\n", r.o.seed, len(r.all))
+	fmt.Fprintf(r.out, "every run ended as promised; all of it again: make chaos SEED=%d RUNS=%d%s\n", r.o.seed, len(r.all), r.o.kind())
 	return nil
 }
 
@@ -88,4 +93,12 @@ func counts(of map[string]int) string {
 		parts = append(parts, fmt.Sprintf("%d %s", of[name], name))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// kind is the restriction to one kind, as make takes it.
+func (o options) kind() string {
+	if o.only == "" {
+		return ""
+	}
+	return " ONLY=" + o.only
 }

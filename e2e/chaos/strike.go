@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 const (
 	pausePath    = "/api/v3/system/upgrade/pause"
 	resumePath   = "/api/v3/system/upgrade/resume"
+	completePath = "/api/v3/system/upgrade/complete"
 	rollbackPath = "/api/v3/system/upgrade/rollback"
 )
 
@@ -146,11 +148,15 @@ func (t *trial) dead() (names []string) {
 	return names
 }
 
-// note remembers what happened, for run.txt.
+// note remembers what happened, for run.txt; the same again only once.
 func (t *trial) note(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.notes = append(t.notes, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+	line := fmt.Sprintf(format, args...)
+	if line != t.said {
+		t.notes = append(t.notes, time.Now().UTC().Format("15:04:05.000 ")+line)
+	}
+	t.said = line
 }
 
 func (t *trial) story() string {
@@ -255,6 +261,9 @@ func partition(at moment, w who, c cut, long time.Duration) strike {
 	}
 }
 
+// onTheirWay is what requests on loopback get to arrive before a process goes on.
+const onTheirWay = 30 * time.Millisecond
+
 // freeze stops a member's process for a while.
 func freeze(at moment, w who, long time.Duration) strike {
 	return func(ctx context.Context, t *trial) error {
@@ -268,9 +277,13 @@ func freeze(at moment, w who, long time.Duration) strike {
 		}
 		t.harm(m, fmt.Sprintf("process %d stopped", p.PID))
 		defer t.mend(m)
+		ask := t.l.lurk(ctx, m)
 		syscall.Kill(p.PID, syscall.SIGSTOP)
 		pass(ctx, long)
+		hear := ask()
+		pass(context.WithoutCancel(ctx), onTheirWay)
 		syscall.Kill(p.PID, syscall.SIGCONT)
+		hear()
 		return nil
 	}
 }
@@ -285,8 +298,28 @@ func full(at moment, nth int, dir func(*e2e.Member) string, long time.Duration) 
 		t.harm(m, "full: "+dir(m))
 		err := fill(dir(m))
 		pass(ctx, long)
-		return errors.Join(err, spare(dir(m)), t.revive(m))
+		return errors.Join(err, spare(dir(m)), t.restart(ctx, m))
 	}
+}
+
+// restart does what an operator does once there is room again: a member whose
+// store stopped when it could not write serves again after a restart only.
+func (t *trial) restart(ctx context.Context, m *e2e.Member) error {
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
+	defer cancel()
+	_, err := m.Ready(ask)
+	if err == nil || !strings.Contains(err.Error(), "stopped at log entry") {
+		return t.revive(m)
+	}
+	t.note("%s is restarted by hand: %v", m.Name, err)
+	t.mu.Lock()
+	t.byHand++
+	t.mu.Unlock()
+	if p, runs := m.Daemon(); runs {
+		syscall.Kill(p.PID, syscall.SIGKILL)
+	}
+	defer t.mend(m)
+	return m.Start()
 }
 
 // kill kills the daemons of members, with their watchers or without.
@@ -331,15 +364,15 @@ func act(at moment, through int, method, path string) strike {
 	}
 }
 
-// flip changes a byte of a member's own copy of the archive.
-func flip(nth int, where float64) strike {
-	return func(_ context.Context, t *trial) error {
+// flip changes a byte of a file of a member.
+func flip(nth int, where float64, of func(*e2e.Member) []string) strike {
+	return func(ctx context.Context, t *trial) error {
 		m := t.c.Members[nth]
-		files, err := filepath.Glob(filepath.Join(m.Data(), "state", "*", "archives", "*"))
-		if err != nil || len(files) == 0 {
-			return fmt.Errorf("find the archive of %s: %d files, %w", m.Name, len(files), err)
+		file := big(ctx, m, of)
+		if file == "" {
+			return nil // the staging is over, and nothing of it here
 		}
-		f, err := os.OpenFile(files[0], os.O_RDWR, 0)
+		f, err := os.OpenFile(file, os.O_RDWR, 0)
 		if err != nil {
 			return err
 		}
@@ -355,9 +388,36 @@ func flip(nth int, where float64) strike {
 		}
 		b[0] ^= 0x10
 		_, err = f.WriteAt(b[:], at)
-		t.note("%s: byte %d of %s flipped", m.Name, at, filepath.Base(files[0]))
+		t.note("%s: byte %d of %s flipped", m.Name, at, filepath.Base(file))
 		return err
 	}
+}
+
+// big waits for one of a member's files that is large: for some of it, if it is
+// still on its way.
+func big(ctx context.Context, m *e2e.Member, of func(*e2e.Member) []string) string {
+	for {
+		for _, file := range of(m) {
+			if info, err := os.Stat(file); err == nil && info.Size() > 1<<20 {
+				return file
+			}
+		}
+		if !pass(ctx, 2*time.Millisecond) {
+			return ""
+		}
+	}
+}
+
+// archives are a member's own copies of archives.
+func archives(m *e2e.Member) []string {
+	files, _ := filepath.Glob(filepath.Join(m.Data(), "state", "*", "archives", "*"))
+	return files
+}
+
+// unpacked are the binaries that a member has made ready beside its own.
+func unpacked(m *e2e.Member) []string {
+	files, _ := filepath.Glob(filepath.Join(m.Bin(), ".*"))
+	return slices.DeleteFunc(files, func(f string) bool { return strings.Contains(f, "previous") })
 }
 
 // later is a moment for the next of several acts.

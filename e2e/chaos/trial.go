@@ -16,26 +16,29 @@ import (
 )
 
 const (
-	size      = 3
-	patience  = 3 * time.Minute  // for a whole run
-	endWithin = 90 * time.Second // from the last harm healed to an end
-	again404  = http.StatusNotFound
+	size       = 3
+	patience   = 3 * time.Minute  // for a whole run
+	endWithin  = 90 * time.Second // from the last harm healed to an end
+	controlFor = 10 * time.Second // for what a scenario asks for
 )
 
 // trial is one run: a cluster, what harms it, and who is harmed just now.
 type trial struct {
 	scenario
-	lab *lab
-	net network
-	dir string
-	c   *e2e.Cluster
-	w   *watch
-	l   *load
+	lab     *lab
+	net     network
+	dir     string
+	allLogs bool
+	c       *e2e.Cluster
+	w       *watch
+	l       *load
 
 	mu      sync.Mutex           // held for what follows
 	targets map[string]bool      // members that may be dead by our doing
 	down    map[string]time.Time // since when a member cannot answer by our doing
 	notes   []string             // what was done, for whoever reads the logs
+	byHand  int                  // members that did not come back without a person
+	said    string               // the last of them
 }
 
 // try makes run n.
@@ -45,13 +48,13 @@ func (o options) try(ctx context.Context, l *lab, place, n int) (r result) {
 	r = result{n: n, kind: k, what: s.what}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the run took longer than %s", patience))
 	defer cancel()
-	t := &trial{scenario: s, lab: l, net: network{place}, dir: filepath.Join(l.shop.Dir, "runs", fmt.Sprint(n)),
+	t := &trial{scenario: s, lab: l, net: network{place}, dir: filepath.Join(l.shop.Dir, "runs", fmt.Sprint(n)), allLogs: o.all,
 		targets: map[string]bool{}, down: map[string]time.Time{}}
 	outcome, wrong, err := t.play(ctx, o.seed+uint64(n), &r)
 	if err != nil {
 		wrong = append(wrong, err.Error())
 	}
-	r.outcome, r.wrong, r.took = outcome, wrong, time.Since(began)
+	r.outcome, r.wrong, r.took, r.byHand = outcome, wrong, time.Since(began), t.byHand
 	if err := t.leave(&r, filepath.Join(o.keep, fmt.Sprintf("%d-%d", o.seed, n))); err != nil {
 		r.wrong = append(r.wrong, err.Error())
 	}
@@ -105,21 +108,29 @@ func (t *trial) found(ctx context.Context) error {
 
 // upgrade stages and starts while the scenario strikes, and waits for the end.
 func (t *trial) upgrade(ctx context.Context) (outcome string, err error) {
-	file, err := t.package1(ctx)
+	file, err := t.pack(ctx)
 	if err != nil {
 		return "", err
 	}
 	over, stop := context.WithCancel(ctx)
 	defer stop()
-	struck := make(chan error, 1)
-	begin := sync.OnceFunc(func() { go func() { struck <- t.strikes(over) }() })
+	struck, done := make(chan error, 1), make(chan struct{})
+	begin := sync.OnceFunc(func() {
+		go func() {
+			struck <- t.strikes(over)
+			close(done)
+		}()
+	})
 	if t.early {
 		begin()
 	}
 	outcome, err = t.begun(ctx, file)
 	begin()
-	if err == nil && outcome == "" {
+	if err == nil && outcome == "" && !t.controls {
 		outcome, err = t.ends(ctx)
+	}
+	if t.controls {
+		t.controlled(over, done)
 	}
 	stop()
 	if err := errors.Join(err, <-struck, t.heal(ctx)); err != nil || outcome == "refused" {
@@ -128,7 +139,17 @@ func (t *trial) upgrade(ctx context.Context) (outcome string, err error) {
 	return t.ends(ctx) // what was done last may have changed it
 }
 
-func (t *trial) package1(ctx context.Context) (string, error) {
+// controlled waits until everything was asked for that a scenario asks for, or
+// until that cannot come any more.
+func (t *trial) controlled(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-time.After(controlFor):
+	case <-ctx.Done():
+	}
+}
+
+func (t *trial) pack(ctx context.Context) (string, error) {
 	if t.archive != nil {
 		return t.archive(ctx, t.lab)
 	}
@@ -162,6 +183,7 @@ func (t *trial) staged(ctx context.Context, file string) (refused bool, err erro
 			t.note("stage: %d %.200s", a.Status, a.Body)
 			return true, nil
 		}
+		t.note("stage: %d %.300s", a.Status, a.Body)
 		return t.isOver(ctx), fmt.Errorf("stage: %d %.300s", a.Status, a.Body)
 	})
 	return refused, err
@@ -203,7 +225,7 @@ func (t *trial) look(ctx context.Context, m *e2e.Member) (outcome string, s e2e.
 	s, err = t.c.Status(ask, m)
 	var refusal *model.Error
 	switch {
-	case errors.As(err, &refusal) && refusal.Code == again404:
+	case errors.As(err, &refusal) && refusal.Code == http.StatusNotFound:
 		return "cleared", s, nil
 	case err != nil:
 		return "", s, err
@@ -226,9 +248,7 @@ func (t *trial) ends(ctx context.Context) (outcome string, err error) {
 			if err != nil {
 				return false, err
 			}
-			if one == "paused" && t.controls {
-				t.c.Do(ctx, m, e2e.Request{Method: "POST", Path: resumePath})
-			}
+			t.goOn(ctx, m, one)
 			if !slices.Contains(t.allowed(), one) || outcome != "" && one != outcome {
 				return false, fmt.Errorf("%s says %s, waiting for %+v", m.Name, one, s.WaitingFor)
 			}
@@ -237,6 +257,15 @@ func (t *trial) ends(ctx context.Context) (outcome string, err error) {
 		return true, nil
 	})
 	return outcome, err
+}
+
+// goOn lets an upgrade go on that a scenario left paused or held.
+func (t *trial) goOn(ctx context.Context, m *e2e.Member, outcome string) {
+	path := map[string]string{"paused": resumePath, "completing": completePath}[outcome]
+	if t.controls && path != "" {
+		a, err := t.c.Do(ctx, m, e2e.Request{Method: "POST", Path: path})
+		t.note("POST %s: %d %.100s %v", path, a.Status, a.Body, err)
+	}
 }
 
 func (t *trial) allowed() []string {
@@ -293,7 +322,7 @@ func (t *trial) anew(ctx context.Context, outcome string) error {
 	if outcome == "failed" {
 		err := e2e.Until(ctx, "the failed upgrade to be cleared", func() (bool, error) {
 			a, err := t.c.Unstage(ctx, t.c.Members[t.via])
-			return err == nil && (a.Status == http.StatusOK || a.Status == again404), err
+			return err == nil && (a.Status == http.StatusOK || a.Status == http.StatusNotFound), err
 		})
 		if err != nil {
 			return err
@@ -325,7 +354,7 @@ func (t *trial) leave(r *result, keep string) (err error) {
 	if t.c != nil {
 		t.resumeAll()
 		err = t.c.Stop(ctx)
-		if len(r.wrong) > 0 {
+		if len(r.wrong) > 0 || t.allLogs {
 			r.logs = keep
 			err = errors.Join(err, t.keepLogs(keep))
 		}

@@ -21,6 +21,9 @@ const (
 // outSteps are those of a member that has left or is about to.
 var outSteps = []string{"claimed", "draining", "leaving"}
 
+// way is the steps of a member that a strike can wait for, in their order.
+var way = []string{"claimed", "draining", "leaving", "probation", "done"}
+
 // watch looks at a cluster all the time. It keeps the record that it saw last,
 // the steps that members were seen in, and every time that more than one member
 // was out by the upgrade's doing.
@@ -105,11 +108,12 @@ func (w *watch) blame(n e2e.Node) {
 	}
 }
 
-// saw says whether any member was seen in step.
+// saw says whether any member was seen in step, or in one that comes after it:
+// some are over before anybody looks.
 func (w *watch) saw(step string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.steps[step]
+	return slices.ContainsFunc(way[slices.Index(way, step):], func(s string) bool { return w.steps[s] })
 }
 
 func (w *watch) end() (last e2e.Status, wrong []string) {

@@ -2,6 +2,9 @@ package binary
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -17,9 +20,19 @@ const (
 	Alone Contact = "alone" // nobody in sight has a leader
 )
 
+// The stages of a daemon that the watcher tells apart.
+const (
+	StageOpening = "opening" // has a limit as a whole
+	StageServing = "serving"
+	stageLeaving = "leaving" // for the next image to come
+)
+
 // beat is a sign of life of the daemon's main loop. It lies beside the
 // executable, synced, as long as an attempt is open, and is all that the watcher
 // knows of a process that does not end.
+//
+// New code writes it and old code reads it: what is here keeps its meaning, and
+// what a later version adds is not read.
 type beat struct {
 	V       int           `json:"v"`
 	Upgrade string        `json:"upgrade"`
@@ -32,14 +45,33 @@ type beat struct {
 	Quiet   time.Duration `json:"quiet"` // how much longer than silenceLimit the next beat may take
 }
 
+// lastBeat is what lies beside the executable, and when the daemon last touched
+// it: only whether that changes has a meaning.
+func (o *Own) lastBeat() (b beat, at time.Time, err error) {
+	info, err := os.Stat(o.beside("beat"))
+	if errors.Is(err, os.ErrNotExist) {
+		return b, at, nil
+	}
+	if err != nil {
+		return b, at, fmt.Errorf("look for a sign of life: %w", err)
+	}
+	raw, err := os.ReadFile(o.beside("beat"))
+	if err == nil {
+		err = json.Unmarshal(raw, &b)
+	}
+	if err != nil {
+		return b, at, fmt.Errorf("read a sign of life: %w", err)
+	}
+	return b, info.ModTime(), nil
+}
+
 const (
 	silenceLimit = 5 * time.Second // then a daemon that has beaten hangs
+	startQuiet   = 5 * time.Second // more, before the first beat of a process
 	apartLimit   = 2 * time.Minute // then one cannot rejoin
 	beatEvery    = time.Second
 
-	stageLeaving = "leaving"
-
-	shortestStart = 10 * time.Second
+	shortestStart = 30 * time.Second
 	startFactor   = 10 // times what its trial run took
 )
 
@@ -51,12 +83,18 @@ type tried struct {
 	Took  time.Duration `json:"took"`
 }
 
-// Tried keeps what a trial run told of the executable that may be next.
+// Tried keeps what a trial run told of the executable that may be next. Of
+// several runs of one executable the longest counts.
 func (o *Own) Tried(r Report) error {
-	return o.write("tried", tried{V: recordVersion, Image: r.Image, Beats: r.V >= 2, Took: r.Took})
+	t := tried{V: recordVersion, Image: r.Image, Beats: r.Beats(), Took: r.Took}
+	var before tried
+	if found, err := o.read("tried", &before); err == nil && found && before.Image == t.Image {
+		t.Took = max(t.Took, before.Took)
+	}
+	return o.write("tried", t)
 }
 
-// startOf is how long an image may take to its first beat; 0: it does not beat.
+// startOf is how long an image may be opening; 0: it is not known to beat at all.
 func (o *Own) startOf(image string) time.Duration {
 	var t tried
 	found, err := o.read("tried", &t)
@@ -70,6 +108,9 @@ func (o *Own) startOf(image string) time.Duration {
 type Pulse struct {
 	own *Own
 	log *slog.Logger
+
+	disk    sync.Mutex // held while a beat is written, which may take long; before mu
+	trouble string     // what went wrong last, so that it is logged once
 
 	mu      sync.Mutex // held for what follows
 	stage   string
@@ -112,13 +153,20 @@ func (p *Pulse) See(c Contact) {
 }
 
 // Run writes a beat every second while an attempt is open and the main loop is
-// not silent, until ctx is over.
+// not silent, until ctx is over. A disk that is slow or full is no silence.
 func (p *Pulse) Run(ctx context.Context) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
+	writing := make(chan struct{}, 1)
 	for {
-		if err := p.write(); err != nil {
-			p.log.Warn("write a sign of life", "error", err)
+		select {
+		case writing <- struct{}{}:
+			go func() {
+				p.write()
+				<-writing
+			}()
+		default:
+			p.touch()
 		}
 		select {
 		case <-ctx.Done():
@@ -128,38 +176,67 @@ func (p *Pulse) Run(ctx context.Context) {
 	}
 }
 
-func (p *Pulse) write() error {
+func (p *Pulse) write() {
+	p.disk.Lock()
+	defer p.disk.Unlock()
 	a, open, err := p.own.Attempt()
-	if err != nil || !open {
-		return err
+	if err == nil && open {
+		if b, alive := p.next(a); alive {
+			err = p.own.write("beat", b)
+		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Now().After(p.until) {
-		return nil // the main loop is silent
+	if err == nil {
+		p.trouble = ""
+		return
 	}
-	p.number++
-	return p.own.write("beat", p.beat(a))
+	p.touch()
+	if err.Error() != p.trouble {
+		p.log.Warn("write a sign of life", "error", err)
+	}
+	p.trouble = err.Error()
 }
 
-// beat is written with mu held.
+// next is the next beat; alive is false while the main loop is silent.
+func (p *Pulse) next(a Attempt) (b beat, alive bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.beat(a), time.Now().Before(p.until)
+}
+
+// touch is a sign of life that takes no room on the disk and waits for no sync.
+func (p *Pulse) touch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Before(p.until) {
+		os.Chtimes(p.own.beside("beat"), now, now) // if it is not there, nobody has heard of this process yet
+	}
+}
+
+// beat is made with mu held.
 func (p *Pulse) beat(a Attempt) beat {
-	return beat{V: recordVersion, Upgrade: a.Upgrade, Attempt: a.Number, PID: os.Getpid(), Image: p.image, Number: p.number, Stage: p.stage, Contact: p.contact}
+	p.number++
+	return beat{V: recordVersion, Upgrade: a.Upgrade, Attempt: a.Number, PID: os.Getpid(), Image: p.image,
+		Number: p.number, Stage: p.stage, Contact: p.contact}
 }
 
 // Leaving is the last beat before a swap: from here on the watcher waits for
 // those of the next image. Call it while serving still; quiet is how long the
 // rest may take. It does nothing when no attempt is open.
 func (p *Pulse) Leaving(quiet time.Duration) error {
+	p.disk.Lock()
+	defer p.disk.Unlock()
 	a, open, err := p.own.Attempt()
 	if err != nil || !open {
 		return err
 	}
+	return p.own.write("beat", p.last(a, quiet))
+}
+
+func (p *Pulse) last(a Attempt, quiet time.Duration) beat {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.until = time.Time{} // no beat of this image comes after
-	p.number++
 	b := p.beat(a)
 	b.Stage, b.Quiet = stageLeaving, quiet
-	return p.own.write("beat", b)
+	return b
 }

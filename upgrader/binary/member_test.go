@@ -146,7 +146,12 @@ func (m *member) extract(variant string) (image string) {
 
 func (m *member) arm(number int, image string) {
 	m.t.Helper()
-	m.must(fmt.Sprintf("arm %d %s", number, image))
+	m.armFor(time.Minute, number, image)
+}
+
+func (m *member) armFor(deadline time.Duration, number int, image string) {
+	m.t.Helper()
+	m.must(fmt.Sprintf("arm %d %s %s", number, image, deadline))
 }
 
 // swap does not wait: the connection ends with the image.

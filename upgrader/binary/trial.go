@@ -16,8 +16,9 @@ import (
 )
 
 // ReportVersion is the latest version of the self-check report that this program
-// writes; it reads every one up to it. Since 2 a self-check also replays commands.
-const ReportVersion = 2
+// writes; it reads every one up to it. Since 2 a self-check also replays commands;
+// since 3 the daemon gives signs of life while an attempt is open.
+const ReportVersion = 3
 
 // Report is what a new executable's self-check prints as JSON on its standard
 // output: what it is and what it found wrong. No findings means that it can
@@ -55,6 +56,9 @@ func (r Report) As(version int) Report {
 
 // Replays says whether the self-check that wrote r can replay commands.
 func (r Report) Replays() bool { return r.V >= 2 }
+
+// Beats says whether the daemon that goes with r gives signs of life.
+func (r Report) Beats() bool { return r.V >= 3 }
 
 // SelfCheck runs `next self-check --report=N args…` for at most limit; what it
 // answers may be of an earlier version than N. The error

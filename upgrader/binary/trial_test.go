@@ -26,9 +26,9 @@ func TestATrialRunThatGoesWrongSaysHow(t *testing.T) {
 		"exit":   "exit status 1: daemon: this build cannot start",
 		"killed": "signal: killed",
 		"hang":   "no answer within",
-		"chatty": "not a report of version 1 to 2",
+		"chatty": "not a report of version 1 to 3",
 		"flood":  "printed more than 65536 bytes",
-		"future": "it has version 3, this program reads version 2",
+		"future": "it has version 4, this program reads version 3",
 		"mute":   "does not say version",
 	} {
 		limit := time.Minute

@@ -78,8 +78,9 @@ type watcher struct {
 	record  *os.File // of the attempt, locked: one attempt, one watcher
 	log     *slog.Logger
 
-	hears  stethoscope
-	begins time.Duration // the new image has to its first beat; 0: it does not beat
+	hears     stethoscope
+	begins    time.Duration // the new image may be opening; 0: it is not known to beat
+	condemned bool          // the new image hangs, and is to be put back
 }
 
 // hold makes this process the watcher of the open attempt; nil when there is

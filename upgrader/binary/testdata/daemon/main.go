@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -164,6 +165,8 @@ type daemon struct {
 	data   string
 	listen net.Listener
 	lock   *os.File
+	pulse  *binary.Pulse
+	hangs  atomic.Bool // its main loop does
 }
 
 func serve(ctx context.Context, data, addr string) error {
@@ -181,8 +184,19 @@ func serve(ctx context.Context, data, addr string) error {
 		os.Exit(3)
 	case "segv":
 		die(syscall.SIGSEGV)
+	case "silent":
+		select {}
 	}
 	d := &daemon{own: own, data: data, lock: inherited.File("lock")}
+	if d.pulse, err = binary.NewPulse(slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+		return err
+	}
+	d.pulse.Runs(own.Image)
+	d.pulse.Beat(binary.StageOpening, time.Hour)
+	go d.pulse.Run(ctx)
+	if variant() == "slow" {
+		time.Sleep(slowStart)
+	}
 	if d.lock == nil && inherited.Attempt != "" {
 		return errors.New("the lock was not handed over")
 	}
@@ -209,8 +223,29 @@ func serve(ctx context.Context, data, addr string) error {
 		return err
 	}
 	go d.accept()
-	<-ctx.Done()
+	d.run(ctx)
 	return own.Stopping()
+}
+
+// slowStart is more than a daemon that does not beat is given.
+const slowStart = 13 * time.Second
+
+// run is the main loop: it gives signs of life until ctx is over or it hangs.
+func (d *daemon) run(ctx context.Context) {
+	if variant() != "alone" {
+		d.pulse.See(binary.Led)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for !d.hangs.Load() {
+		d.pulse.Beat(binary.StageServing, 0)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	<-ctx.Done()
 }
 
 func (d *daemon) accept() {
@@ -243,9 +278,12 @@ func (d *daemon) do(word string, args []string) (string, error) {
 	case "who":
 		return fmt.Sprintf("%d %s %s", os.Getpid(), d.own.Image, effective()), nil
 	case "arm":
-		return "armed", d.arm(args[0], args[1])
+		return "armed", d.arm(args)
+	case "hang":
+		d.hangs.Store(true)
+		return "hangs", nil
 	case "swap":
-		if err := d.own.Swap(); err != nil {
+		if err := errors.Join(d.pulse.Leaving(5*time.Second), d.own.Swap()); err != nil {
 			return "", err
 		}
 		return "", d.become()
@@ -273,17 +311,24 @@ func (d *daemon) do(word string, args []string) (string, error) {
 	return "", errors.New("what?")
 }
 
-func (d *daemon) arm(number, image string) error {
-	n, err := strconv.Atoi(number)
+// arm has the number of the attempt, the image, and a deadline or none.
+func (d *daemon) arm(args []string) error {
+	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
+	}
+	deadline := time.Minute
+	if len(args) > 2 {
+		if deadline, err = time.ParseDuration(args[2]); err != nil {
+			return err
+		}
 	}
 	start, err := binary.CurrentStart()
 	if err != nil {
 		return err
 	}
 	return d.own.Arm(binary.Plan{Upgrade: "u1", Member: "m1", Attempt: n, DataDir: d.data,
-		Image: image, Deadline: time.Minute, Start: start})
+		Image: args[1], Deadline: deadline, Start: start})
 }
 
 func (d *daemon) exec() error {
