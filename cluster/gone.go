@@ -83,8 +83,9 @@ func (e *turnedAway) Error() string { return e.cause.Error() }
 func (e *turnedAway) Unwrap() error { return e.cause }
 
 // heed takes a leader's word that this member is none: it was down when it was
-// removed. That is not written down, and holds until a leader turns up after
-// all: a removal that was not committed may be undone.
+// removed. That is not written down, and holds until it hears of another leader,
+// or of none, and asks again: a removal that was not committed may be undone, and
+// a leader that was cut off does not know who has joined since.
 func (n *Node) heed(err error) {
 	var away *turnedAway
 	if !errors.As(err, &away) || n.removed.Load() || n.stranger.Swap(true) {

@@ -80,6 +80,7 @@ func (n *Node) watchLeadership() {
 				n.takeOver()
 			}
 		case <-seen:
+			n.stranger.Store(false) // who said so may not lead any more
 		case <-stopped:
 			stopped = nil
 			n.goes(n.standDown)

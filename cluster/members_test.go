@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -160,6 +161,55 @@ func TestARemovedMemberIsNotLetInAgain(t *testing.T) {
 	if !gone.node.Removed() {
 		t.Error("after a restart it takes itself for a member")
 	}
+}
+
+// Nobody could tell it, and raft does not send to it any more.
+func TestAMemberThatWasDownWhenItWasRemovedHearsOfItFromTheLeader(t *testing.T) {
+	h := newCluster(t, 3)
+	leader, follower, gone := h.members[0], h.members[1], h.members[2]
+	gone.kill()
+	must(t, leader.node.Remove(h.ctx(), "n3"))
+	must(t, follower.node.ReadIndex(h.ctx()))
+	gone.start(Config{})
+	ask := func(m *member) {
+		t.Helper()
+		if err := gone.node.Ping(h.ctx(), m.self.ID); model.KindOf(err) != model.Forbidden {
+			t.Errorf("%s answered it: %v", m.self.Name, err)
+		}
+	}
+	ask(follower)
+	if gone.node.Removed() {
+		t.Error("it believes one that may not have heard yet who joined")
+	}
+	eventually(t, "it takes itself for removed", func() error {
+		if ask(leader); !gone.node.Removed() {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+}
+
+// A leader that was cut off may not know who has joined since.
+func TestAMemberWithALeaderIsNotTurnedAwayByAnother(t *testing.T) {
+	h := newCluster(t, 2)
+	n := h.members[1].node
+	h.sameRecords()
+	n.heed(&turnedAway{cause: errors.New("who are you?"), byLeader: true})
+	if n.Removed() {
+		t.Error("it takes itself for removed")
+	}
+	h.members[0].kill()
+	eventually(t, "there is no leader", func() error {
+		if id, led := n.Leader(); led || n.stranger.Load() {
+			return fmt.Errorf("it takes %q for one", id)
+		}
+		return nil
+	})
+	if n.Removed() {
+		t.Error("without a leader it takes itself for removed")
+	}
+	h.members[0].start(Config{})
+	h.leader()
 }
 
 func TestAJoinerThatDiedOnTheWayGoesOnWithoutItsToken(t *testing.T) {

@@ -67,7 +67,7 @@ func (m *member) offline(do func(*Node)) {
 	must(m.t, s.Close())
 }
 
-// Two of five are left. The one that was down for a while lacks what the leader
+// Two are left. The one that was down for a while lacks what the leader
 // and the other have acknowledged, and whatever it went through since, the other
 // leads and nothing is lost.
 func TestOfTheMembersThatAreLeftTheOneWithTheMostLeads(t *testing.T) {

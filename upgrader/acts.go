@@ -2,6 +2,7 @@ package upgrader
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/theseusd/theseus/model"
@@ -178,7 +179,7 @@ func hold(v sight) Action {
 // that lost its image again and again does not try for ever.
 func correct(v sight) Action {
 	p, to, reason := v.liar(), model.Waiting, "runs its old image again"
-	if v.u.Phase == model.Reverting {
+	if slices.Contains(backwards(), v.u.Phase) {
 		to, reason = model.Returning, "runs the new image again"
 	}
 	if p == nil {

@@ -67,7 +67,7 @@ func phases() []phaseRow {
 		{in(model.Finished), leader, "it alone is behind", selfWaits, do(HandOver), ""},
 
 		{in(model.Reverting), leader, "a member could not go back", stuck, endBack, model.Failed},
-		{in(model.Reverting), leader, "a member that is back runs the target", undone, correct, ""},
+		{backwards(), leader, "a member that is back runs the target", undone, correct, ""},
 		{in(model.Reverting), leader, "a member to go back runs the old image", already, correct, ""},
 		{in(model.Reverting), leader, "nobody could go, the time is over", stranded, endBack, model.Failed},
 		{in(model.Reverting), leader, "all are back", allBack, endBack, model.Failed},

@@ -135,7 +135,8 @@ func settled(v sight) bool {
 	return seasoned(v) && v.Pong != nil && v.Pong.Member == v.turn.Member && v.Pong.Boot == v.p.Boot
 }
 
-func overdue(v sight) bool { return v.Waited >= limit(v.u) }
+// overdue: the present wait has lasted its time. What is paused waits for a person.
+func overdue(v sight) bool { return v.Waited >= limit(v.u) && (v.turn != nil || v.u.Paused == nil) }
 
 func stopped(v sight) bool     { return v.u.Stop }
 func stoppedIdle(v sight) bool { return v.u.Stop && v.turn == nil }
@@ -199,7 +200,7 @@ func undone(v sight) bool { return v.Level > 0 && v.turn == nil && v.liar() != n
 func (v sight) liar() *model.Progress {
 	for i, p := range v.u.Members {
 		said, other := p.Step == model.Done, p.Image
-		if v.u.Phase == model.Reverting {
+		if v.u.Phase == model.Reverting || v.u.Back == model.BackDone {
 			said, other = p.Step == model.Reverted, v.image(p.ID)
 		}
 		if said && other != "" && v.Members[p.ID].Image == other && !v.atTarget(p.ID) {

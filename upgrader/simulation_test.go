@@ -1,12 +1,9 @@
 //go:build !race
 
-// The race detector makes it ten times as slow, and it is one goroutine.
 package upgrader
 
 import (
-	"fmt"
-	"log/slog"
-	"os"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -15,263 +12,322 @@ import (
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
+	"github.com/theseusd/theseus/upgrader/policy"
 )
 
-// world is a cluster without network or processes: one store that all members
-// read, members that act on it in any order, and faults in between. What a
-// member does comes from Next alone.
-type world struct {
-	t       *rapid.T
-	store   *store.Store
-	index   uint64
-	boots   int
-	members map[string]*simulated
-	ids     []string
-	voters  []string
-	left    []string // out of the run, by the operator
-	leader  string
-	waited  time.Duration
-}
-
-type simulated struct {
-	id      string
-	up      bool
-	image   string
-	boot    string
-	armed   int
-	planted bool // the new binary is at its path
-	verdict *model.Verdict
-	pong    *Pong
-	heard   map[string]bool
-}
-
-func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "world")
-		if err != nil {
-			rt.Fatal(err)
+// checkAction holds what a member is about to do against what must be.
+func (w *world) checkAction(m *simulated, p picture, s Seen, a Action) {
+	switch body := a.Body.(type) {
+	case store.TurnRef:
+		if a.Op != store.OpTurnWithdraw {
+			w.checkGrant(m, p, s, body.Member)
 		}
-		s, err := store.Open(dir, store.Options{Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			rt.Fatal(err)
-		}
-		defer s.Close()
-		w := &world{t: rt, store: s, members: map[string]*simulated{}}
-		w.begin(rapid.IntRange(1, 7).Draw(rt, "members"), rapid.IntRange(0, 2).Draw(rt, "observers"), rapid.IntRange(0, 1).Draw(rt, "left out"))
-		kills := rapid.IntRange(0, Attempts-1).Draw(rt, "kills")
-		for range 4000 {
-			if w.upgrade().Phase == model.Finished && w.upgrade().Completed {
-				w.checkEnd()
-				return
-			}
-			if kills > 0 && rapid.IntRange(0, 9).Draw(rt, "fault") == 0 {
-				kills--
-				w.kill(rapid.SampledFrom(w.ids).Draw(rt, "victim"))
-			}
-			w.move(rapid.SampledFrom(w.ids).Draw(rt, "who"))
-			w.checkAlways()
-			if w.upgrade().Phase == model.Failed {
-				rt.Fatalf("failed: %s", w.upgrade().Final)
+	case store.TurnClaim:
+		w.checkNothingIsAsked(m, p)
+	}
+	if a.Do == HandOver {
+		w.checkNothingIsAsked(m, p)
+		for _, row := range p.upgrade.Members {
+			if p.upgrade.Phase != model.Failed && row.ID != m.id && look(p.upgrade, s).yetToGo(row) {
+				w.fail("%s hands over to go, and %s is yet to go", m.id, row.ID)
 			}
 		}
-		rt.Fatalf("no end: phase %s, turn %+v, members %+v", w.upgrade().Phase, w.upgrade().Turn, w.upgrade().Members)
-	})
+	}
+	w.checkFloor(m, p, s, a)
 }
 
-// begin has n voters and observers besides, and leaves the last so many out.
-func (w *world) begin(voters, observers, left int) {
-	w.apply(store.OpClusterInit, store.ClusterInit{Cluster: model.Cluster{ID: "c", Version: "1.0.0"}, Admin: model.User{Name: "admin"}})
-	for i := range voters + observers {
-		m := &simulated{id: fmt.Sprintf("n%d", i+1), up: true, image: oldImage}
-		w.boots++
-		m.boot = fmt.Sprint("boot", w.boots)
-		w.members[m.id] = m
-		w.ids = append(w.ids, m.id)
-		w.report(m)
-	}
-	w.voters = w.ids[:voters]
-	w.leader = rapid.SampledFrom(w.voters).Draw(w.t, "leader")
-	for _, id := range w.ids[max(1, len(w.ids)-left):] {
-		if observer := !slices.Contains(w.voters, id); id != w.leader && (observer || voters > 2) { // the rest must be a quorum
-			w.left = append(w.left, id)
+// checkGrant: a turn is given only when all who are not to go have answered, to
+// observers first and to the leader never, and a quorum is left.
+func (w *world) checkGrant(m *simulated, p picture, s Seen, to string) {
+	w.checkNothingIsAsked(m, p)
+	if to == m.id {
+		if len(w.voters) > 1 {
+			w.fail("%s gives itself the turn", m.id)
 		}
-	}
-	u := rollout()
-	u.ID, u.Phase, u.Runs = fmt.Sprint("u", w.boots), model.Staged, 0
-	staging := model.Staging{ID: u.ID, Archive: u.Archive}
-	w.apply(store.OpStageAnnounce, store.StageAnnounce{Staging: staging})
-	w.apply(store.OpStageCommit, store.StageCommit{ID: u.ID, Upgrade: *u})
-	w.apply(store.OpUpgradeStart, store.UpgradeStart{ID: u.ID, Options: u.Options, Members: plan(w.look(), nil, w.left)})
-}
-
-func (w *world) look() picture {
-	p, err := (&Upgrader{Config: Config{Store: w.store}}).look()
-	if err != nil {
-		panic(err)
-	}
-	return p
-}
-
-func (w *world) upgrade() *model.Upgrade { return w.look().upgrade }
-
-func (w *world) apply(op store.Op, body any) error {
-	w.index++
-	answers := w.store.Apply([]store.Entry{{Index: w.index, Term: 1, Data: store.New(op, body).Encode()}})
-	return answers[0].Err()
-}
-
-func (w *world) report(m *simulated) {
-	version := "1.0.0"
-	if m.image == newImage {
-		version = "1.1.0"
-	}
-	w.apply(store.OpMemberReport, store.MemberReport{Member: model.Member{
-		ID: m.id, Name: m.id, Version: version, Image: m.image, Platform: "linux/amd64", Boot: m.boot, Verdict: m.verdict}})
-}
-
-// quorum: nothing is written without one.
-func (w *world) quorum() bool {
-	up := 0
-	for _, id := range w.voters {
-		if w.members[id].up {
-			up++
-		}
-	}
-	return up > len(w.voters)/2
-}
-
-func (w *world) kill(id string) { w.members[id].up = false }
-
-// move lets one member do one thing: come back if it is down, or what Next says.
-func (w *world) move(id string) {
-	m := w.members[id]
-	if !m.up {
-		w.start(m)
-		return
-	}
-	if !w.quorum() {
-		return
-	}
-	if w.leader == "" || !w.members[w.leader].up {
-		if !slices.Contains(w.voters, id) {
-			return
-		}
-		w.leader, w.waited = id, 0
-	}
-	p := w.look()
-	if p.members[id].Boot != m.boot {
-		w.report(m)
-		return
-	}
-	a := Next(p.upgrade, w.seen(m, p))
-	switch {
-	case a.Op != "":
-		if turn, grants := a.Body.(store.TurnRef); grants && a.Op == store.OpTurnGrant {
-			w.checkGrant(m, turn.Member)
-		}
-		m.heard = nil
-		w.apply(a.Op, a.Body) // a conflict is an answer too
-	case a.Do != "":
-		w.effect(m, a, p)
-	case w.leader == id:
-		w.waited += time.Second
-	}
-}
-
-func (w *world) seen(m *simulated, p picture) Seen {
-	s := Seen{Me: m.id, Boot: m.boot, Leading: w.leader == m.id, Voters: w.voters, Members: p.members, Open: true,
-		Gate: p.cluster.Version, Verdict: m.verdict, Armed: m.armed, Pong: m.pong, Answered: m.heard}
-	if t := turnOf(p.upgrade); s.Leading && t != nil && t.Step == model.Probation {
-		s.Waited = w.waited
-	}
-	return s
-}
-
-func (w *world) effect(m *simulated, a Action, p picture) {
-	up := p.upgrade
-	switch a.Do {
-	case Check:
-		w.apply(store.OpUpgradeChecked, store.UpgradeChecked{ID: up.ID, Run: up.Runs, Member: m.id})
-	case Arm:
-		m.armed, w.waited = up.Turn.Attempt, 0
-	case Drain:
-		w.apply(store.OpTurnStep, store.TurnStep{ID: up.ID, Member: m.id, Attempt: up.Turn.Attempt,
-			From: model.Draining, To: model.Leaving, Boot: m.boot})
-	case Swap:
-		w.checkOnlyOneIsOut(m)
-		m.planted, m.up = true, false
-	case Survey:
-		m.heard = map[string]bool{}
-		for _, other := range w.members {
-			m.heard[other.id] = other.up
-		}
-	case HandOver:
-		if w.members[a.To].up {
-			w.leader, w.waited = a.To, 0
-		}
-	case Ping:
-		if w.members[a.To].up {
-			m.pong = &Pong{Member: a.To, Boot: w.members[a.To].boot}
-		}
-	case Verify:
-		w.apply(store.OpUpgradeVerified, store.UpgradeMember{ID: up.ID, Member: m.id})
-	}
-}
-
-// start is a member coming up on whatever binary is at its path.
-func (w *world) start(m *simulated) {
-	w.boots++
-	m.up, m.boot, m.pong = true, fmt.Sprint("boot", w.boots), nil
-	if m.planted {
-		m.image = newImage
-	}
-	if w.leader == m.id && len(w.voters) > 1 {
-		w.leader = ""
-	}
-}
-
-func (w *world) checkOnlyOneIsOut(m *simulated) {
-	up := w.upgrade()
-	if up.Turn == nil || up.Turn.Member != m.id || !up.Turn.Claimed {
-		w.t.Fatalf("%s leaves without holding the turn: %+v", m.id, up.Turn)
-	}
-	if w.leader == m.id && len(w.voters) > 1 {
-		w.t.Fatalf("%s leaves while it leads", m.id)
-	}
-}
-
-// checkGrant: a turn is given only when all who are not to go have answered.
-func (w *world) checkGrant(m *simulated, to string) {
-	if to == m.id && len(w.voters) == 1 {
 		return // observers are no help to the only voter
 	}
+	left := len(w.voters) - 1
 	for id := range w.members {
-		if id != m.id && id != to && !m.heard[id] && w.upgrade().Member(id).Step != model.Excluded {
-			w.t.Fatalf("%s gives %s the turn, and %s has not answered", m.id, to, id)
+		row := p.upgrade.Member(id)
+		if row == nil || id == m.id || id == to && p.upgrade.Phase != model.Failed {
+			continue
+		}
+		if included(*row) && !m.heard[id] {
+			w.fail("%s gives %s the turn, and %s has not answered", m.id, to, id)
+		}
+		if w.votes(id) && !m.heard[id] {
+			left--
+		}
+		if w.votes(to) && !w.votes(id) && look(p.upgrade, s).yetToGo(*row) {
+			w.fail("%s gives voter %s the turn, and observer %s is yet to go", m.id, to, id)
+		}
+	}
+	if w.level > 0 && w.votes(to) && len(w.voters) > 2 && left < len(w.voters)/2+1 && len(w.options.Ignore) == 0 {
+		w.fail("%s gives %s the turn, and %d of %d voters are left", m.id, to, left, len(w.voters))
+	}
+}
+
+func (w *world) checkNothingIsAsked(m *simulated, p picture) {
+	if u := p.upgrade; u.Stop || u.Paused != nil || u.Rollback != "" {
+		w.fail("%s begins something new, and nothing new is to begin", m.id)
+	}
+}
+
+// checkFloor: whoever leads on the wrong side of the floor does nothing but hand
+// over, a few times, unless a turn is open that has to end.
+func (w *world) checkFloor(m *simulated, p picture, s Seen, a Action) {
+	u := p.upgrade
+	if !s.Leading || s.Level == 0 || s.Floor == "" || u.Turn != nil || s.Tries >= Attempts || u.Phase == model.Staged || u.Phase == model.Checking {
+		if a.Do == StepAside && s.Tries >= Attempts {
+			w.fail("%s steps aside for the %dth time", m.id, s.Tries+1)
+		}
+		return
+	}
+	wrong, through := policy.Older, []model.Step{model.Done, model.Skipped}
+	if u.Phase == model.Reverting {
+		wrong, through = func(a, b string) bool { return policy.Older(b, a) }, []model.Step{model.Reverted}
+	}
+	if !wrong(s.Version, s.Floor) {
+		return
+	}
+	heir := slices.ContainsFunc(u.Members, func(row model.Progress) bool {
+		return row.ID != m.id && w.votes(row.ID) && slices.Contains(through, row.Step) && !wrong(p.members[row.ID].Version, s.Floor)
+	})
+	if heir && a.Do != StepAside {
+		w.fail("%s leads on %s, %s has led, and it does %q %s", m.id, s.Version, s.Floor, a.Do, a.Op)
+	}
+}
+
+// checkSwap: who leaves holds the turn and does not lead, and nobody else is out
+// by our doing.
+func (w *world) checkSwap(m *simulated) {
+	up := w.picture.record()
+	if up.Turn == nil || up.Turn.Member != m.id || !up.Turn.Claimed {
+		w.fail("%s leaves without holding the turn", m.id)
+	}
+	if w.leader == m.id && len(w.voters) > 1 {
+		w.fail("%s leaves while it leads", m.id)
+	}
+	for _, other := range w.members {
+		if other != m && other.swapping {
+			w.fail("%s leaves while %s is out", m.id, other.id)
 		}
 	}
 }
 
 func (w *world) checkAlways() {
-	out := 0
-	for _, p := range w.upgrade().Members {
-		switch p.Step {
+	u := w.upgrade()
+	if u == nil {
+		return
+	}
+	for _, row := range u.Members {
+		switch row.Step {
 		case model.Claimed, model.Draining, model.Leaving, model.Probation:
-			out++
+			if u.Turn == nil || u.Turn.Member != row.ID {
+				w.fail("%s is %s, and it is not its turn", row.ID, row.Step)
+			}
 		}
 	}
-	if out > 1 {
-		w.t.Fatalf("%d members are out at once: %+v", out, w.upgrade().Members)
+	if len(w.ids) < 20 {
+		w.checkTold()
 	}
 }
 
-func (w *world) checkEnd() {
-	for _, m := range w.members {
-		if m.image != newImage {
-			w.t.Fatalf("finished, and %s runs %s", m.id, m.image)
+// checkTold: nothing stands still without saying so, and without a choice.
+func (w *world) checkTold() {
+	told := waitingFor(w.picture)
+	if w.upgrade().Completed {
+		if told != nil {
+			w.fail("completed, and it waits for %+v", told)
+		}
+		return
+	}
+	if told == nil || told.What == "" || len(told.Choices) == 0 || slices.Contains(told.Choices, "") {
+		w.fail("it does not say what it waits for: %+v", told)
+	}
+}
+
+// conclude lets a world without faults come to rest again and again, and has an
+// operator decide where one has to, until it is over. It says how often.
+func (w *world) conclude() (decisions int) {
+	for {
+		w.settle()
+		if w.over() {
+			w.checkEnd()
+			return decisions
+		}
+		w.checkRest()
+		if decisions++; decisions > 12 {
+			w.fail("no end after %d decisions", decisions)
+		}
+		w.decide()
+	}
+}
+
+// checkRest: it stands still only where it says that an operator has to decide.
+func (w *world) checkRest() {
+	u := w.upgrade()
+	w.checkTold()
+	switch {
+	case u.Paused != nil, u.Phase == model.Staged:
+	case u.Stop, u.Rollback != "", u.Turn != nil:
+		w.fail("it stands still, and something is under way")
+	case u.Phase == model.Finished && (u.Options.Hold || w.build == dying || w.anyStep(model.Broken, model.Reverted)):
+	case u.Phase == model.Failed:
+		w.checkFailed()
+	default:
+		w.fail("it stands still")
+	}
+}
+
+func (w *world) anyStep(steps ...model.Step) bool {
+	return slices.ContainsFunc(w.upgrade().Members, func(row model.Progress) bool { return slices.Contains(steps, row.Step) })
+}
+
+// checkFailed: what failed says why; and nobody runs what it went back from.
+func (w *world) checkFailed() {
+	u := w.upgrade()
+	if u.Final == "" {
+		w.fail("failed, and it does not say why")
+	}
+	for _, row := range u.Members {
+		m := w.members[row.ID]
+		if u.Back == model.BackDone && included(row) && m.image != oldImage {
+			w.fail("rolled back, and %s runs %s", m.id, m.image)
+		}
+		if w.build == dying && m.image == newImage {
+			w.fail("%s runs a build that cannot run", m.id)
 		}
 	}
-	if v := w.look().cluster.Version; v != "1.0.0" && v != "1.1.0" {
-		w.t.Fatalf("cluster version %s", v)
+	if f := w.picture.cluster.Floor; u.Back == model.BackDone && f != "" && f != u.From {
+		w.fail("rolled back, and the floor is %s", f)
 	}
+}
+
+// decide is an operator who wants it to end.
+func (w *world) decide() {
+	u := w.upgrade()
+	ref := store.UpgradeRef{ID: u.ID}
+	switch {
+	case u.Paused != nil:
+		w.tell("the operator resumes")
+		w.must(store.OpUpgradeResume, ref)
+	case u.Phase == model.Finished && w.level > 0 && w.roll("back or complete", 4) == 0:
+		w.tell("the operator asks to go back")
+		w.must(store.OpUpgradeRollback, store.UpgradeRollback{ID: u.ID, By: "admin"})
+	case u.Phase == model.Finished:
+		w.complete()
+	case w.runs < 4 && (w.build != dying || w.runs < 2) && w.roll("again", 4) > 0 && w.start():
+	default:
+		w.tell("the operator clears it away")
+		w.must(store.OpUpgradeClear, ref)
+	}
+}
+
+// complete is an operator who waits for nobody.
+func (w *world) complete() {
+	u := w.upgrade()
+	var without []string
+	for id, m := range w.picture.members {
+		if m.Image != newImage {
+			without = append(without, id)
+		}
+	}
+	w.tell("the operator completes without %v", without)
+	w.must(store.OpUpgradeComplete, store.UpgradeComplete{ID: u.ID, Version: u.Archive.Version, Without: without})
+	w.left = without
+}
+
+func (w *world) checkEnd() {
+	if w.upgrade() == nil {
+		w.checkLeader()
+		return
+	}
+	w.checkTold()
+	for _, m := range w.members {
+		if m.image != newImage && !slices.Contains(w.left, m.id) {
+			w.fail("completed, and %s runs %s", m.id, m.image)
+		}
+	}
+	if v := w.picture.cluster.Version; v != "1.1.0" {
+		w.fail("completed, and the cluster version is %s", v)
+	}
+}
+
+// checkLeader: cleared away in the middle, the version that has led leads, if
+// anybody runs it.
+func (w *world) checkLeader() {
+	floor := w.picture.cluster.Floor
+	leads := w.leader != "" && policy.Older(w.members[w.leader].version(), floor)
+	if floor != "" && leads && slices.ContainsFunc(w.voters, func(id string) bool { return !policy.Older(w.members[id].version(), floor) }) {
+		w.fail("%s leads, below the floor %s", w.leader, floor)
+	}
+}
+
+// drawn has rapid roll the dice.
+func drawn(rt *rapid.T) func(string, int) int {
+	return func(what string, n int) int { return rapid.IntRange(0, n-1).Draw(rt, what) }
+}
+
+// thrown are the dice of one seed.
+func thrown(seed uint64) func(string, int) int {
+	r := rand.New(rand.NewPCG(seed, 0))
+	return func(_ string, n int) int { return r.IntN(n) }
+}
+
+// anySetting draws a small cluster, most often, and what will go wrong in it.
+func anySetting(roll func(string, int) int) setting {
+	s := setting{
+		voters: 1 + roll("voters", 7), observers: roll("observers", 3), left: roll("left out", 2), level: roll("level", 4),
+		build: build(roll("build", 3)), faults: roll("faults", 8), acts: roll("acts", 5), mute: 10, misfits: map[misfit]bool{},
+		options: model.Options{Deadline: time.Hour, Probation: 10 * time.Second},
+	}
+	if roll("misfit at all", 3) == 0 {
+		s.misfits[misfit(roll("misfit", int(misfitKinds)))] = true
+	}
+	if s.level = min(s.level, 1); s.level == 0 {
+		return s
+	}
+	s.options.Hold = roll("hold", 4) == 0
+	if roll("roll back", 2) == 0 {
+		s.options.OnFailure = model.OnFailureRollback
+	}
+	if roll("hold after", 4) == 0 {
+		s.options.HoldAfter = 1 + roll("so many", s.voters+s.observers)
+	}
+	if roll("ignore quorum", 6) == 0 {
+		s.options.Ignore = []string{model.IgnoreQuorum}
+	}
+	return s
+}
+
+func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
+	c := stage(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		roll := drawn(rt)
+		s := anySetting(roll)
+		s.build, s.faults, s.acts, s.misfits, s.options.Hold, s.options.HoldAfter = build(roll("frail", 2)), 0, 0, nil, false, 0
+		kills := roll("kills", Attempts)
+		inWorld(rt, c, s, roll, func(w *world) {
+			for range kills {
+				w.live(roll("moves", 100))
+				w.kill(w.members[w.likely()])
+			}
+			w.live(roll("moves", 100))
+			if w.conclude() > 0 {
+				w.fail("it did not end by itself")
+			}
+		})
+	})
+}
+
+func TestAnyRolloutComesToAnEndThatIsTold(t *testing.T) {
+	c := stage(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		roll := drawn(rt)
+		inWorld(rt, c, anySetting(roll), roll, func(w *world) {
+			w.live(roll("moves", 400))
+			w.conclude()
+		})
+	})
 }

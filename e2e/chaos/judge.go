@@ -38,7 +38,7 @@ func (t *trial) judge(ctx context.Context, outcome string, whole bool, r *result
 	if err != nil || !whole {
 		return wrong
 	}
-	complain(t.clear1(last, outcome))
+	complain(t.tidied(last, outcome))
 	complain(t.runsAllowed(ctx, outcome))
 	complain(t.same(ctx))
 	return wrong
@@ -68,8 +68,8 @@ func (t *trial) ready(ctx context.Context) error {
 	return nil
 }
 
-// clear1: an upgrade that ended leaves nobody on the way, and says why it failed.
-func (t *trial) clear1(s e2e.Status, outcome string) error {
+// tidied: an upgrade that ended leaves nobody on the way, and says why it failed.
+func (t *trial) tidied(s e2e.Status, outcome string) error {
 	for _, n := range s.Nodes {
 		if slices.Contains(outSteps, n.Step) && outcome != "cleared" {
 			return fmt.Errorf("the upgrade ended %s and leaves %s at %s", outcome, n.Name, n.Step)
@@ -85,15 +85,15 @@ func (t *trial) clear1(s e2e.Status, outcome string) error {
 func (t *trial) runsAllowed(ctx context.Context, outcome string) error {
 	switch {
 	case strings.HasSuffix(outcome, "finished"):
-		return t.run1(ctx, outcome, t.good())
+		return t.run(ctx, outcome, t.good())
 	case t.verdict == halts:
-		return t.run1(ctx, outcome, t.old, t.next)
+		return t.run(ctx, outcome, t.old, t.next)
 	}
-	return t.run1(ctx, outcome, t.old, t.good())
+	return t.run(ctx, outcome, t.old, t.good())
 }
 
-// run1 checks that every member runs one of builds: the kernel and the member say so.
-func (t *trial) run1(ctx context.Context, outcome string, builds ...e2e.Build) error {
+// run checks that every member runs one of builds: the kernel and the member say so.
+func (t *trial) run(ctx context.Context, outcome string, builds ...e2e.Build) error {
 	var images []string
 	for _, b := range builds {
 		image, err := t.lab.image(ctx, b)

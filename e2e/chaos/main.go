@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -61,8 +62,12 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := enter(ctx, &o); err != nil {
+	err := enter(ctx, &o)
+	var told *exec.ExitError // by the one that did the work
+	if err != nil && !errors.As(err, &told) {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
+	}
+	if err != nil {
 		os.Exit(1)
 	}
 }

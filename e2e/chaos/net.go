@@ -65,7 +65,7 @@ func (n network) drop() {
 	ip("link", "del", n.bridge())
 }
 
-// place gives a member its own namespace and addresses.
+// settle gives a member its own namespace and addresses.
 func (n network) settle(m *e2e.Member) {
 	i := n.of(m)
 	m.API, m.Raft, m.Under = n.host(i)+":8092", n.host(i)+":8093", n.inside(i)

@@ -71,7 +71,7 @@ func (t *trial) play(ctx context.Context, seed uint64, r *result) (outcome strin
 	}
 	t.w = startWatch(ctx, t)
 	outcome, err = t.upgrade(ctx)
-	if err == nil && t.verdict == recovers && outcome != "finished" || t.verdict == stays && err == nil {
+	if err == nil && (t.verdict == recovers && outcome != "finished" || t.verdict == stays) {
 		outcome, err = t.once(ctx, outcome)
 	}
 	if err != nil {
@@ -285,9 +285,7 @@ func (t *trial) allowed() []string {
 // once more, with nobody harmed: a good build must go everywhere after whatever
 // happened to it, also where a bad one was tried.
 func (t *trial) once(ctx context.Context, outcome string) (string, error) {
-	t.mu.Lock()
 	t.verdict, t.starts, t.clears = recovers, 0, false
-	t.mu.Unlock()
 	if err := t.stillOld(ctx, outcome); err != nil {
 		return outcome, err
 	}
@@ -314,7 +312,7 @@ func (t *trial) stillOld(ctx context.Context, outcome string) error {
 	if err := t.ready(ctx); err != nil {
 		return err
 	}
-	return t.run1(ctx, outcome, t.old)
+	return t.run(ctx, outcome, t.old)
 }
 
 // anew clears the upgrade away and stages the good build.

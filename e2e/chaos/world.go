@@ -38,7 +38,7 @@ func enter(ctx context.Context, o *options) error {
 	cmd := again(ctx, "first", "-dir", o.dir, "-seed", fmt.Sprint(o.seed))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
-	return ended(cmd.Run())
+	return cmd.Run()
 }
 
 // again is this program once more, with the flags in more after its own.
@@ -47,15 +47,6 @@ func again(ctx context.Context, as string, more ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), worldEnv+"="+as)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd
-}
-
-// ended leaves it to the program that failed to say why.
-func ended(err error) error {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() > 0 {
-		os.Exit(exit.ExitCode())
-	}
-	return err
 }
 
 // first is process 1 of the world: it furnishes it, starts the one that does the
