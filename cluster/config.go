@@ -33,6 +33,9 @@ type Config struct {
 	// Init makes a cluster of one of an empty data directory. Its CA is made
 	// here. It is ignored once there is state.
 	Init *store.ClusterInit
+	// MayJoin is why a joiner of one version may not come to a cluster at another
+	// that is not newer, or nil; without it every one may.
+	MayJoin func(cluster, joiner string) error
 	// Join makes an empty data directory a member of a cluster. It is ignored
 	// once there is state.
 	Join *Join

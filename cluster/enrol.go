@@ -89,23 +89,49 @@ func (n *Node) admissible(r EnrolRequest) (record model.Cluster, err error) {
 		if record, err = v.Cluster(); err != nil {
 			return err
 		}
-		return errors.Join(frozen(v), taken(v, r.member()), tooOld(r, record))
+		return errors.Join(frozen(v), taken(v, r.member()), n.suits(r.member(), record))
 	})
 	return record, err
 }
 
+// suits is why the version of a joiner does not go with the cluster's, or nil.
+func (n *Node) suits(m model.Member, c model.Cluster) error {
+	if err := tooOld(m, c); err != nil || n.MayJoin == nil {
+		return err
+	}
+	if err := n.MayJoin(c.Version, m.Version); err != nil {
+		return model.Problemf(model.Refused, "join: %s: %w", m.Name, err)
+	}
+	return nil
+}
+
 // tooOld refuses a joiner that cannot read all that the cluster may write.
-func tooOld(r EnrolRequest, c model.Cluster) error {
-	at, err := semver.NewVersion(r.Version)
+func tooOld(m model.Member, c model.Cluster) error {
+	at, err := semver.NewVersion(m.Version)
 	if err != nil {
-		return model.Problemf(model.Malformed, "join: version %q: %w", r.Version, err)
+		return model.Problemf(model.Malformed, "join: version %q: %w", m.Version, err)
 	}
 	needed, err := semver.NewVersion(c.Version)
 	if err != nil {
 		return fmt.Errorf("cluster version %q: %w", c.Version, err)
 	}
 	if at.LessThan(needed) {
-		return model.Problemf(model.Refused, "join: %s runs %s, and the cluster is at %s: start it with theseusd %s", r.Name, r.Version, c.Version, c.Version)
+		return model.Problemf(model.Refused, "join: %s runs %s, and the cluster is at %s: start it with theseusd %s", m.Name, m.Version, c.Version, c.Version)
+	}
+	return nil
+}
+
+// legible asks a joiner up to which protocol level it reads before it is sent
+// anything; one of an earlier build says nothing of levels.
+func (n *Node) legible(ctx context.Context, m model.Member, c model.Cluster) error {
+	n.calls.note([]EnrolPeer{{ID: m.ID, Raft: m.Raft}})
+	p, err := n.ping(ctx, m.ID)
+	if err != nil {
+		return model.Problemf(model.Unavailable, "join: the leader asks %s at %s what it can read: %w", m.Name, m.Raft, err)
+	}
+	if p.Level < c.Level {
+		return model.Problemf(model.Refused, "join: this build of %s reads up to protocol level %d, and the cluster is at %d: start %s with the theseusd that the members run",
+			m.Version, p.Level, c.Level, m.Name)
 	}
 	return nil
 }

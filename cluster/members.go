@@ -99,9 +99,7 @@ func (n *Node) addHere(ctx context.Context, m model.Member) error {
 	if n.isMember(m) {
 		return nil
 	}
-	if err := n.Store.View(func(v *store.View) error {
-		return errors.Join(frozen(v), taken(v, m))
-	}); err != nil {
+	if err := n.welcome(ctx, m); err != nil {
 		return err
 	}
 	id, address := raft.ServerID(m.ID), raft.ServerAddress(m.Raft)
@@ -121,6 +119,22 @@ func (n *Node) addHere(ctx context.Context, m model.Member) error {
 	}
 	n.log.Info("member joined", "member", m.Name, "id", m.ID, "raft", m.Raft, "observer", m.Observer)
 	return nil
+}
+
+// welcome is why m cannot become a member, or nil. What it was told when it
+// enrolled may have been long ago.
+func (n *Node) welcome(ctx context.Context, m model.Member) error {
+	var record model.Cluster
+	err := n.Store.View(func(v *store.View) (err error) {
+		if record, err = v.Cluster(); err != nil {
+			return err
+		}
+		return errors.Join(frozen(v), taken(v, m), n.suits(m, record))
+	})
+	if err != nil {
+		return err
+	}
+	return n.legible(ctx, m, record)
 }
 
 // isMember says whether m is one already, as it wants to be.

@@ -17,6 +17,12 @@ import (
 func TestAJoinerIsRefusedForAReason(t *testing.T) {
 	h := newCluster(t, 1)
 	n := h.members[0].node
+	n.MayJoin = func(cluster, joiner string) error {
+		if joiner == "3.0.0" {
+			return fmt.Errorf("%s → %s is too far", cluster, joiner)
+		}
+		return nil
+	}
 	good, _, err := n.NewJoinToken(h.ctx(), time.Hour)
 	must(t, err)
 	print, secret, _ := strings.Cut(good, ".")
@@ -41,6 +47,7 @@ func TestAJoinerIsRefusedForAReason(t *testing.T) {
 		{"another member's API address", good, func(m *model.Member) { m.API = "https://n1:8092" }, "already has the API address"},
 		{"another member's raft address", good, func(m *model.Member) { m.Raft = h.members[0].self.Raft }, "already has the member address"},
 		{"a copied data directory", good, func(m *model.Member) { m.ID = h.members[0].self.ID }, "copied or restored"},
+		{"a version that the rules do not allow", good, func(m *model.Member) { m.Version = "3.0.0" }, "1.0.0 → 3.0.0 is too far"},
 		{"too old a version", good, func(m *model.Member) { m.Version = "0.9.0" }, "the cluster is at 1.0.0"},
 	} {
 		m := h.add("joiner")
@@ -48,13 +55,52 @@ func TestAJoinerIsRefusedForAReason(t *testing.T) {
 			c.what(&m.self)
 		}
 		err := m.tryOpen(Config{Join: &Join{URL: h.members[0].api.URL, Token: c.token}})
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want one with %q", c.name, err, c.want)
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "join https://") {
+			t.Errorf("%s: got %v, want one at its enrolment with %q", c.name, err, c.want)
 		}
 	}
 	if peers := n.servers(); len(peers) != 1 {
 		t.Errorf("somebody slipped in: %v", peers)
 	}
+}
+
+// It would have to stop at the first record that it cannot read.
+func TestAJoinerThatCannotReadTheClusterIsRefusedBeforeItIsSentAnything(t *testing.T) {
+	h := newCluster(t, 1)
+	n := h.members[0].node
+	token, _, err := n.NewJoinToken(h.ctx(), time.Hour)
+	must(t, err)
+	_, err = n.Propose(h.ctx(), store.New(store.OpClusterLevel, store.ClusterLevel{Level: 99}))
+	must(t, err)
+	m := h.add("n2")
+
+	err = m.tryOpen(Config{Join: &Join{URL: h.members[0].api.URL, Token: token}})
+
+	if err == nil || !strings.Contains(err.Error(), "the cluster is at 99: start n2 with the theseusd that the members run") {
+		t.Errorf("got %v", err)
+	}
+	if peers := n.servers(); len(peers) != 1 {
+		t.Errorf("it slipped in: %v", peers)
+	}
+}
+
+// The cluster may have gone on since it enrolled.
+func TestAJoinerThatTheClusterOutranSinceItEnrolledIsRefused(t *testing.T) {
+	h := newCluster(t, 2)
+	n := h.members[0].node
+	token, _, err := n.NewJoinToken(h.ctx(), time.Hour)
+	must(t, err)
+	m := h.add("n3")
+	h.enrolOnly(m, token)
+	n.MayJoin = func(cluster, joiner string) error { return errors.New("too far by now") }
+	h.members[1].node.MayJoin = n.MayJoin
+
+	err = m.tryOpen(Config{})
+
+	if model.KindOf(err) != model.Refused || !strings.Contains(err.Error(), "too far by now") {
+		t.Errorf("got %v", err)
+	}
+	h.shouldHave("n1", "n2")
 }
 
 // inUpgrade puts an upgrade of that phase into the records.

@@ -21,10 +21,11 @@ type pong struct {
 	Applied uint64 `json:"applied"`
 	Leading bool   `json:"leading"`
 	Term    uint64 `json:"term"`
+	Level   int    `json:"level,omitempty"` // protocol level up to which it reads
 }
 
 func (n *Node) pong() pong {
-	return pong{ID: n.Self.ID, Applied: n.Store.Applied(), Leading: n.Leading(), Term: n.raft.CurrentTerm()}
+	return pong{ID: n.Self.ID, Applied: n.Store.Applied(), Leading: n.Leading(), Term: n.raft.CurrentTerm(), Level: store.Level}
 }
 
 // Sight is what this member sees of the cluster: whether it knows a leader, and

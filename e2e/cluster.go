@@ -142,6 +142,11 @@ func (c *Cluster) Invite(ctx context.Context, m *Member) error {
 	if err != nil {
 		return err
 	}
+	return c.invited(m, token)
+}
+
+// invited gives m a join token that was made before.
+func (c *Cluster) invited(m *Member, token string) error {
 	file := filepath.Join(m.Dir, "join-token")
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		return err

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -41,6 +43,55 @@ func data(t *testing.T, c *Cluster, m *Member) {
 	answered(t, a, err, http.StatusOK)
 }
 
+// moved lets members come and go, and leadership with them. It leaves one member
+// more in c, an observer, and answers a join token that nobody has used.
+func moved(t *testing.T, c *Cluster, b Build) (token string) {
+	t.Helper()
+	ctx := within(t)
+	gone, o := furtherOf(t, c, b), furtherOf(t, &Cluster{Members: append(c.Members, nil)}, b, "--observer")
+	check(t, c.Join(ctx, gone))
+	check(t, c.Transfer(ctx, followers(t, c)[0]))
+	must[string](t)(c.CLI(ctx, c.Members[0], "system", "ha", "remove", gone.Name))
+	check(t, c.Invite(ctx, o))
+	check(t, o.Start())
+	check(t, o.AwaitReady(ctx))
+	c.Members = append(c.Members, o)
+	return must[string](t)(c.CLI(ctx, c.Members[0], "system", "ha", "join-token", "--ttl", "1h"))
+}
+
+// configuration is what of raft's configuration every member shows, in its order,
+// once all show the same.
+func configuration(t *testing.T, c *Cluster) (shown []string) {
+	t.Helper()
+	ctx := within(t)
+	check(t, Until(ctx, "the members to have one configuration", func() (bool, error) {
+		seen := map[string]bool{}
+		for _, m := range c.Members {
+			var all struct{ Nodes []model.Peer }
+			peers, err := c.Peers(ctx, m)
+			if err := errors.Join(err, c.Get(ctx, m, "/api/v3/system/consensus/fullstate", &all)); err != nil {
+				return false, err
+			}
+			shown = nil
+			for i, p := range peers {
+				n := all.Nodes[i]
+				shown = append(shown, fmt.Sprintln(p.ConsensusID, p.ConsensusAddr, p.ApiUrl, p.Name, p.Voter, p.Observer,
+					n.ConsensusID, n.ConsensusAddr, n.ApiUrl, n.Observer))
+			}
+			seen[strings.Join(shown, "")] = true
+		}
+		return len(seen) == 1, nil
+	}))
+	return shown
+}
+
+// chronicle is what the upgrades before left behind, as m shows it.
+func chronicle(t *testing.T, c *Cluster, m *Member) (all []map[string]any) {
+	t.Helper()
+	check(t, c.Get(within(t), m, "/api/v3/system/upgrade/history", &all))
+	return all
+}
+
 // The members of an earlier build run the upgrade: what this build writes while
 // one of them is there must be what they read.
 func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
@@ -48,10 +99,12 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 	c := newCluster(t, func(p *Plan) { p.Bin = binaries(t, earlier100) })
 	ctx := within(t)
 	data(t, c, c.Members[0])
+	token := moved(t, c, earlier100)
 	check(t, upgradedBy(t, c, Build{Version: "1.0.1", Commit: firstCommit}))
 	a, err := c.Unstage(ctx, c.Members[0])
 	answered(t, a, err, http.StatusOK)
 	before, had := must[Snapshot](t)(c.Look(ctx)), kept(t, must[string](t)(c.State(ctx, c.Members[0])))
+	members, past := configuration(t, c), chronicle(t, c, c.Members[0])
 	load := must[*Load](t)(c.StartLoad(ctx, lookEvery))
 	watch := c.Watch(ctx)
 
@@ -68,11 +121,24 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 		t.Error(err)
 	}
 	runs(t, c, before, v110, samePID)
+	if diff := cmp.Diff(members, configuration(t, c)); diff != "" {
+		t.Errorf("the members are others: %s", diff)
+	}
 	for _, m := range c.Members {
 		if diff := cmp.Diff(had, kept(t, must[string](t)(c.State(ctx, m)))); diff != "" {
 			t.Errorf("%s: %s", m.Name, diff)
 		}
+		now := chronicle(t, c, m)
+		if diff := cmp.Diff(past, now[len(now)-len(past):]); diff != "" || len(past) == 0 {
+			t.Errorf("%s has another past: %s", m.Name, diff)
+		}
 	}
+	invited := furtherOf(t, c, v110)
+	check(t, c.invited(invited, token))
+	check(t, invited.Start())
+	check(t, c.AwaitVoter(ctx, invited))
+	c.Members = append(c.Members, invited)
+	before = must[Snapshot](t)(c.Look(ctx))
 
 	// What came since opens when all have it.
 	a, err = c.Unstage(ctx, c.Members[0])
@@ -158,5 +224,34 @@ func TestAnEarlierBuildGoesToThisOneAndBackWithItsData(t *testing.T) {
 		}
 		a, err := c.Do(ctx, m, get("/api/v3/profiles/written-by-1.1.0?consistent=true"))
 		answered(t, a, err, http.StatusOK)
+	}
+}
+
+// What it cannot read would stop it; it is told so before it is sent anything.
+func TestAJoinerThatIsTooOldOrTooNewIsRefusedWithAdvice(t *testing.T) {
+	c := newCluster(t, func(p *Plan) { p.Size = 1 })
+	ctx := within(t)
+	for _, one := range []struct {
+		build Build
+		says  string
+	}{
+		{Build{Version: "0.9.0"}, "n2 runs 0.9.0, and the cluster is at 1.0.0: start it with theseusd 1.0.0"},
+		{Build{Version: "1.2.0"}, "go to 1.1.x first: start it with theseusd 1.0.0"},
+		{earlier100, "the cluster is at 1: start n2 with the theseusd that the members run"},
+	} {
+		m := furtherOf(t, c, one.build)
+		check(t, c.Invite(ctx, m))
+		check(t, m.Start())
+		check(t, Until(ctx, "it to give up", func() (bool, error) {
+			_, runs := m.Daemon()
+			return !runs, nil
+		}))
+		if log := m.LogTail(20); !strings.Contains(log, one.says) {
+			t.Errorf("%s: it does not say %q", one.build.Version, one.says)
+		}
+		if peers := must[[]model.Peer](t)(c.Peers(ctx, c.Members[0])); len(peers) != 1 {
+			t.Errorf("%s: it slipped in: %v", one.build.Version, peers)
+		}
+		check(t, os.RemoveAll(m.Dir))
 	}
 }

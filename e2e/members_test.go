@@ -64,7 +64,12 @@ func turns(transcript []string) (names []string) {
 // further is one more member of c that has not been started, with flags of its own.
 func further(t *testing.T, c *Cluster, flags ...string) *Member {
 	t.Helper()
-	p := Plan{Dir: filepath.Dir(c.Members[0].Dir), Bin: binaries(t, v100), TrustedKey: key(t, "release") + ".pub"}
+	return furtherOf(t, c, v100, flags...)
+}
+
+func furtherOf(t *testing.T, c *Cluster, b Build, flags ...string) *Member {
+	t.Helper()
+	p := Plan{Dir: filepath.Dir(c.Members[0].Dir), Bin: binaries(t, b), TrustedKey: key(t, "release") + ".pub"}
 	m := must[*Member](t)(p.member(len(c.Members)))
 	m.Args = append(m.Args, flags...)
 	t.Cleanup(func() {
@@ -153,6 +158,25 @@ func TestTheLastMemberOfThreeIsRecoveredWithAPeersFile(t *testing.T) {
 	c.Members = append(c.Members, m)
 	a, err = c.Do(ctx, m, get("/api/v3/profiles/written-after?consistent=true"))
 	answered(t, a, err, http.StatusOK)
+}
+
+// Nobody could tell it while it was down.
+func TestAMemberThatWasDownWhenItWasRemovedSaysSo(t *testing.T) {
+	c := newCluster(t, nil)
+	ctx := within(t)
+	gone := followers(t, c)[1]
+	rest := c.up(gone)
+	check(t, gone.Kill(ctx))
+	must[string](t)(c.CLI(ctx, rest[0], "system", "ha", "remove", gone.Name))
+	check(t, gone.Start())
+	check(t, Until(ctx, "it to say so", func() (bool, error) {
+		a, err := c.Do(ctx, gone, get("/readyz"))
+		return a.Status == http.StatusServiceUnavailable && strings.Contains(string(a.Body), "this member was removed from the cluster"), err
+	}))
+	for _, m := range rest {
+		a, err := c.Do(ctx, m, get("/readyz"))
+		answered(t, a, err, http.StatusOK)
+	}
 }
 
 func TestAMemberThatWasDownCleansUpWhenItIsBack(t *testing.T) {

@@ -141,5 +141,5 @@ func (s *Store) stopAt(entries []Entry, out []Answer, done int, cause error) {
 	for i := range out[done:] {
 		out[done+i] = Answer{Index: entries[done+i].Index, Code: codeStopped}
 	}
-	s.stop(&StoppedError{Index: entries[done].Index, Reason: cause.Error()})
+	s.stop(&StoppedError{Index: entries[done].Index, Reason: cause.Error(), disk: s.applicable(entries[done:])})
 }

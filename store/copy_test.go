@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/model"
 )
 
 func (s *ship) copied() *Copy {
@@ -45,6 +47,22 @@ func TestACopyHasTheSameRecordsAndTryingChangesNone(t *testing.T) {
 	}
 	if digestOf(t, c) != s.digest() {
 		t.Error("the digests differ")
+	}
+}
+
+func TestACopyOfALaterProtocolLevelFailsTheCheck(t *testing.T) {
+	s := laden(t, newCargo(100, 1))
+	for _, level := range []int{Level, Level + 1} {
+		err := s.vault.update(func(tx *bolt.Tx) error {
+			return put(tx, bucketRecords, keyCluster, model.Cluster{ID: "c", Version: "1.0.0", Level: level})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.copied().Check()
+		if fails := err != nil && strings.Contains(err.Error(), "at protocol level"); fails != (level > Level) {
+			t.Errorf("level %d: %v", level, err)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 type StoppedError struct {
 	Index  uint64 `json:"index"`
 	Reason string `json:"reason"`
+
+	disk bool // the entry can be applied: it was its disk that could not keep it
 }
 
 func (e *StoppedError) Error() string {
@@ -34,6 +36,28 @@ func (s *Store) stop(stop *StoppedError) {
 	if err != nil {
 		s.slog.Error("note that the store stopped", "error", err)
 	}
+}
+
+// Mended is nil when what stopped the store was its disk, and that keeps again
+// what it is given: a new life of this version goes on where it stopped. It may
+// be called again.
+func (s *Store) Mended() error {
+	var stop *StoppedError
+	if !errors.As(s.Fault(), &stop) || !stop.disk {
+		return errors.New("it was not the disk that stopped the store")
+	}
+	return s.vault.update(func(tx *bolt.Tx) error { return putStop(tx, stop) })
+}
+
+// applicable says whether entries can be applied here, without keeping them.
+func (s *Store) applicable(entries []Entry) bool {
+	err := s.vault.update(func(tx *bolt.Tx) error {
+		if _, err := s.applyIn(tx, entries, make([]Answer, len(entries))); err != nil {
+			return err
+		}
+		return errJustTrying
+	})
+	return errors.Is(err, errJustTrying)
 }
 
 // errJustTrying ends a transaction that must not last.

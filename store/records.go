@@ -118,7 +118,7 @@ func knownArchives(tx *bolt.Tx) ([]string, error) {
 // checkRecords reads every record there is; the trial run's first question.
 func checkRecords(tx *bolt.Tx) error {
 	for _, check := range []func() error{
-		func() error { _, _, err := get[model.Cluster](tx, bucketRecords, keyCluster); return err },
+		func() error { return checkLevel(tx) },
 		func() error { _, err := knownArchives(tx); return err },
 		func() error { _, _, err := get[model.Upgrade](tx, bucketRecords, keyRelease); return err },
 		func() error { _, _, err := get[model.Canary](tx, bucketRecords, keyCanary); return err },

@@ -16,7 +16,27 @@ import (
 // A member that was away during a rollout takes the release from a peer. It is
 // not judged by the version table: of its records nothing outlives the cluster's.
 
-// catchUp is what the loop does while this member's store has stopped: take the
+// restart is what the loop does while this member's store has stopped: begin a new
+// life of this image when it was the disk and that is well again, else catch up.
+// It does not come back when it succeeds.
+func (u *Upgrader) restart(ctx context.Context, p picture) error {
+	err := u.Store.Mended()
+	if f := binary.Room(u.DataDir, roomToGoOn); err == nil && f != nil {
+		return fmt.Errorf("go on after the disk failed: %s", f)
+	}
+	if err != nil {
+		return u.catchUp(ctx, p)
+	}
+	u.Log.Info("the disk that stopped the store keeps again what it is given: beginning anew")
+	u.Process.LameDuck()
+	return u.Process.Reexec(ctx, func() error { return nil })
+}
+
+// roomToGoOn is how many bytes must be free before a member whose disk was full
+// begins anew.
+const roomToGoOn = 16 << 20
+
+// catchUp is what a member does that met what only a later version reads: take the
 // release that its peers run, have the turn claimed, swap, and go on in a version
 // that can read what this one cannot.
 // It does not come back when it succeeds.
@@ -24,7 +44,7 @@ func (u *Upgrader) catchUp(ctx context.Context, p picture) error {
 	u.alive(u.trialsLimit() + attestLimit)
 	peer, o, err := u.findRelease(ctx, p)
 	if err != nil {
-		return err
+		return fmt.Errorf("catch up: %w", err)
 	}
 	if v, found, err := u.Own.Verdict(); err == nil && found && v.PutBack && v.Upgrade == o.Upgrade {
 		return fmt.Errorf("%s was put back here (%s): replace the binary by hand", o.Version, v.Reason)

@@ -128,8 +128,8 @@ func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err
 		return false, breath, nil // not in a cluster yet
 	}
 	if u.Store.Fault() != nil {
-		if err := u.catchUp(ctx, p); err != nil {
-			u.warn(fmt.Errorf("catch up: %w", err))
+		if err := u.restart(ctx, p); err != nil {
+			u.warn(err)
 		}
 		return false, lateEvery, nil
 	}

@@ -331,3 +331,54 @@ func TestAnyRolloutComesToAnEndThatIsTold(t *testing.T) {
 		})
 	})
 }
+
+// manyMembers is a setting in which a rollout of that size goes through, most often.
+func manyMembers(size int, roll func(string, int) int) setting {
+	s := anySetting(roll)
+	s.voters = 1 + roll("voters of many", min(size, 99))
+	s.observers, s.build, s.misfits = size-s.voters, build(roll("frail", 2)), nil
+	return s
+}
+
+func TestAThousandMembersGo(t *testing.T) {
+	roll := thrown(1)
+	s := manyMembers(1000, roll)
+	s.acts, s.faults, s.options.HoldAfter = 0, 2, 0
+	inWorld(t, stage(t), s, roll, func(w *world) {
+		w.live(20000)
+		w.conclude()
+		if w.upgrade() == nil {
+			t.Error("it was cleared away")
+		}
+	})
+}
+
+func TestHundredsOfMembersGoAndComeBack(t *testing.T) {
+	c := stage(t)
+	for seed, size := range []int{300, 250, 200, 150, 100, 80, 60, 40, 30, 20} {
+		roll := thrown(uint64(seed))
+		s := manyMembers(size, roll)
+		s.level, s.options.HoldAfter = 1, 1+roll("hold after", size)
+		inWorld(t, c, s, roll, func(w *world) {
+			w.settle()
+			if u := w.upgrade(); u.Paused == nil || !w.anyStep(model.Done) {
+				w.fail("it does not hold")
+			}
+			w.must(store.OpUpgradeRollback, store.UpgradeRollback{ID: w.upgrade().ID, By: "admin"})
+			w.live(roll("moves", 20*size))
+			w.conclude()
+		})
+	}
+}
+
+func TestRolloutsOfManySizesEnd(t *testing.T) {
+	c := stage(t)
+	for seed := range uint64(40) {
+		roll := thrown(seed)
+		size := 8 + roll("size", 8<<roll("magnitude", 5))
+		inWorld(t, c, manyMembers(size, roll), roll, func(w *world) {
+			w.live(roll("moves", 20*size))
+			w.conclude()
+		})
+	}
+}

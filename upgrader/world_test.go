@@ -294,8 +294,10 @@ func (w *world) move(id string) {
 		w.report(m)
 		return
 	}
-	w.act(m, p, fresh)
-	w.checkAlways()
+	before := w.changes
+	if w.act(m, p, fresh); w.changes != before {
+		w.checkAlways()
+	}
 }
 
 // strange: what is on record of it is not what it is.
@@ -645,11 +647,11 @@ func (w *world) settle() {
 	w.tell("nothing happens any more")
 }
 
-// busy are the members that have something to do. When they do nothing, all are
-// asked.
+// busy are the members that have something to do. When they do nothing for long,
+// all are asked.
 func (w *world) busy(quiet int) []string {
 	u := w.upgrade()
-	if quiet > 0 || u == nil || u.Phase == model.Checking || u.Phase == model.Verifying || len(w.ids) < 20 {
+	if quiet > 4 || u == nil || u.Phase == model.Checking || u.Phase == model.Verifying || len(w.ids) < 20 {
 		return w.ids
 	}
 	ids := w.down()

@@ -177,7 +177,7 @@ func (d *daemon) openCluster(ctx context.Context) error {
 	}
 	c := cluster.Config{
 		Store: d.store, Keys: d.keys, Dir: d.DataDir, Self: d.self, Hosts: d.hosts(),
-		Listener: d.raftListener, LeaderHint: d.inherited.Leader, Log: d.log,
+		Listener: d.raftListener, LeaderHint: d.inherited.Leader, MayJoin: mayJoin, Log: d.log,
 	}
 	if err := d.beginning(&c); err != nil {
 		return err

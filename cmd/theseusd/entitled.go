@@ -30,6 +30,10 @@ func (d *daemon) entitle(context.Context) error {
 	if err != nil || open && a.NewImage == d.own.Image {
 		return err
 	}
+	if r.Level > store.Level {
+		return model.Problemf(model.Refused, "the state is newer than this binary: the cluster is at protocol level %d, and %s, a build of %s, reads up to %d: put the theseusd there that the other members run, and start it again",
+			r.Level, d.own.Path, version, store.Level)
+	}
 	return entitled(r.Cluster, version, d.own.Path)
 }
 
@@ -48,4 +52,14 @@ func entitled(recorded, version, path string) error {
 	}
 	return model.Problemf(model.Refused, "this binary may not follow the state: %s: put theseusd %s back at %s, and let `theseus system upgrade` take the cluster on from there",
 		v.Reason, recorded, path)
+}
+
+// mayJoin judges a joiner that is ahead of the cluster: the rules know how far
+// ahead a member may be.
+func mayJoin(recorded, version string) error {
+	v := policy.Decide(recorded, version, policy.Options{Force: true})
+	if v.Allowed {
+		return nil
+	}
+	return model.Problemf(model.Refused, "%s: start it with theseusd %s, and let `theseus system upgrade` take it on with the others", v.Reason, recorded)
 }

@@ -68,3 +68,40 @@ func TestAMemberLeftBehindMayStart(t *testing.T) {
 		}
 	}
 }
+
+// Another build of the right version may still be too old to read the state.
+func TestABinaryOfALowerProtocolLevelIsRefusedAtItsStart(t *testing.T) {
+	d := &daemon{config: config{DataDir: t.TempDir()}, own: &binary.Own{Path: filepath.Join(t.TempDir(), "theseusd"), Image: "sha256:other"}}
+	var err error
+	if d.store, err = store.Open(d.DataDir, store.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer d.store.Close()
+	for i, level := range []int{store.Level, store.Level + 1} {
+		c := store.New(store.OpClusterLevel, store.ClusterLevel{Before: level - 1, Level: level})
+		if i == 0 {
+			c = store.New(store.OpClusterInit, store.ClusterInit{Cluster: model.Cluster{ID: "c1", Version: version, Level: level}, Admin: model.User{Name: "admin"}})
+		}
+		if a := d.store.Apply([]store.Entry{{Index: uint64(i + 1), Term: 1, Data: c.Encode()}}); a[0].Err() != nil {
+			t.Fatal(a[0].Err())
+		}
+		err := d.entitle(t.Context())
+		if refused := err != nil && strings.Contains(err.Error(), "the state is newer than this binary: the cluster is at protocol level"); refused != (level > store.Level) {
+			t.Errorf("level %d: %v", level, err)
+		}
+	}
+}
+
+func TestAJoinerMayBeAheadByWhatTheRulesAllow(t *testing.T) {
+	for version, want := range map[string]string{
+		"1.0.0": "", "1.0.0+rebuilt": "", "1.0.9": "", "1.1.4": "", "2.0.3": "",
+		"1.2.0": "go to 1.1.x first: start it with theseusd 1.0.0, and let `theseus system upgrade`",
+		"2.1.0": "go to 2.0.x first: start it with theseusd 1.0.0",
+		"3.0.0": "skips a major version",
+	} {
+		err := mayJoin("1.0.0", version)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", version, err, want)
+		}
+	}
+}

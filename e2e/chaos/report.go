@@ -18,7 +18,6 @@ type result struct {
 	outcome        string
 	requests, open int
 	took           time.Duration
-	byHand         int // members that served again only after a restart by hand
 	wrong          []string
 	logs           string // where the logs are, when something is wrong
 }
@@ -45,9 +44,6 @@ func (r *report) add(x result) {
 	for _, w := range x.wrong {
 		fmt.Fprintf(r.out, "     VIOLATION %s\n", w)
 	}
-	if x.byHand > 0 {
-		fmt.Fprintf(r.out, "     %d restarted by hand after its store stopped\n", x.byHand)
-	}
 	if len(x.wrong) > 0 {
 		fmt.Fprintf(r.out, "     logs in %s; again: %s\n", x.logs, r.again(x))
 	}
@@ -61,14 +57,14 @@ func (r *report) again(x result) string {
 func (r *report) end() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kinds, requests, open, byHand := map[string]map[string]int{}, 0, 0, 0
+	kinds, requests, open := map[string]map[string]int{}, 0, 0
 	var bad []string
 	for _, x := range r.all {
 		if kinds[x.kind] == nil {
 			kinds[x.kind] = map[string]int{}
 		}
 		kinds[x.kind][x.outcome]++
-		requests, open, byHand = requests+x.requests, open+x.open, byHand+x.byHand
+		requests, open = requests+x.requests, open+x.open
 		if len(x.wrong) > 0 {
 			bad = append(bad, r.again(x))
 		}
@@ -78,7 +74,6 @@ func (r *report) end() error {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		fmt.Fprintf(r.out, "  %-10s %s\n", kind, counts(kinds[kind]))
 	}
-	fmt.Fprintf(r.out, "  members that served again only after a restart by hand: %d\n", byHand)
 	if len(bad) > 0 {
 		fmt.Fprintf(r.out, "%d runs did not keep what is promised:\n  %s\n", len(bad), strings.Join(bad, "\n  "))
 		return errViolations

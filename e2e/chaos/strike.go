@@ -298,28 +298,8 @@ func full(at moment, nth int, dir func(*e2e.Member) string, long time.Duration) 
 		t.harm(m, "full: "+dir(m))
 		err := fill(dir(m))
 		pass(ctx, long)
-		return errors.Join(err, spare(dir(m)), t.restart(ctx, m))
+		return errors.Join(err, spare(dir(m)), t.revive(m))
 	}
-}
-
-// restart does what an operator does once there is room again: a member whose
-// store stopped when it could not write serves again after a restart only.
-func (t *trial) restart(ctx context.Context, m *e2e.Member) error {
-	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
-	defer cancel()
-	_, err := m.Ready(ask)
-	if err == nil || !strings.Contains(err.Error(), "stopped at log entry") {
-		return t.revive(m)
-	}
-	t.note("%s is restarted by hand: %v", m.Name, err)
-	t.mu.Lock()
-	t.byHand++
-	t.mu.Unlock()
-	if p, runs := m.Daemon(); runs {
-		syscall.Kill(p.PID, syscall.SIGKILL)
-	}
-	defer t.mend(m)
-	return m.Start()
 }
 
 // kill kills the daemons of members, with their watchers or without.

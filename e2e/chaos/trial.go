@@ -37,7 +37,6 @@ type trial struct {
 	targets map[string]bool      // members that may be dead by our doing
 	down    map[string]time.Time // since when a member cannot answer by our doing
 	notes   []string             // what was done, for whoever reads the logs
-	byHand  int                  // members that did not come back without a person
 	said    string               // the last of them
 }
 
@@ -54,7 +53,7 @@ func (o options) try(ctx context.Context, l *lab, place, n int) (r result) {
 	if err != nil {
 		wrong = append(wrong, err.Error())
 	}
-	r.outcome, r.wrong, r.took, r.byHand = outcome, wrong, time.Since(began), t.byHand
+	r.outcome, r.wrong, r.took = outcome, wrong, time.Since(began)
 	if err := t.leave(&r, filepath.Join(o.keep, fmt.Sprintf("%d-%d", o.seed, n))); err != nil {
 		r.wrong = append(r.wrong, err.Error())
 	}
