@@ -133,7 +133,7 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 			t.Errorf("%s has another past: %s", m.Name, diff)
 		}
 	}
-	invited := furtherOf(t, c, v110)
+	invited := furtherOf(t, &Cluster{Members: append(c.Members, nil)}, v110)
 	check(t, c.invited(invited, token))
 	check(t, invited.Start())
 	check(t, c.AwaitVoter(ctx, invited))
