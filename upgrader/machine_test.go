@@ -374,6 +374,8 @@ func TestNextToWhatEnd(t *testing.T) {
 		{"restarted on the new image, it gives it back too", backTurn(reverting(), "n2", model.Leaving), upgraded("n2", "n2").boot("n2-boot9"), store.OpTurnStep, "", "n2 reverting"},
 		{"the third time it is given up", asking(backTurn(reverting(), "n2", model.Leaving), func(u *model.Upgrade) { u.Member("n2").Attempt, u.Turn.Attempt = 3, 3 }), upgraded("n2", "n2").boot("n2-boot9"), store.OpTurnStep, "", "n2 failed"},
 		{"put back to the new image, it could not go back", backTurn(reverting(), "n2", model.Leaving), upgraded("n2", "n2").boot("n2-boot9").putBack(), store.OpTurnStep, "", "n2 failed"},
+		{"a verdict on an attempt before is none", asking(turn(rollout(), "n2", model.Leaving), func(u *model.Upgrade) { u.Member("n2").Attempt, u.Turn.Attempt = 2, 2 }), careful("n2").boot("n2-boot9").putBack(), store.OpTurnStep, "", "n2 waiting"},
+		{"nor is one on another upgrade", asking(turn(rollout(), "n2", model.Leaving), func(u *model.Upgrade) { u.ID = "u2" }), careful("n2").boot("n2-boot9").putBack(), store.OpTurnStep, "", "n2 waiting"},
 		{"put back going forward, it went back", turn(rollout(), "n2", model.Leaving), careful("n2").boot("n2-boot9").putBack(), store.OpTurnStep, "", "n2 reverted"},
 		{"on its old image it is on probation", backTurn(reverting(), "n2", model.Leaving), careful("n1").leading(), store.OpTurnStep, "", "n2 probation"},
 		{"well for long enough, it is asked", func() *model.Upgrade {

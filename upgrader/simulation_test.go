@@ -24,6 +24,18 @@ func (w *world) checkAction(m *simulated, p picture, s Seen, a Action) {
 		}
 	case store.TurnClaim:
 		w.checkNothingIsAsked(m, p)
+	case store.UpgradeRevert:
+		w.checkImages(p, "goes back", func(row model.Progress, image string) bool {
+			return image == row.Image || slices.Contains(body.Going, row.ID)
+		})
+	case store.UpgradeReverted:
+		w.checkImages(p, "is back", func(row model.Progress, image string) bool {
+			return body.Back != model.BackDone || image == row.Image && row.Step == model.Reverted
+		})
+	case store.UpgradeMove:
+		w.checkImages(p, "is through", func(row model.Progress, image string) bool {
+			return body.To != model.Finished || image == newImage && row.Verified
+		})
 	}
 	if a.Do == HandOver {
 		w.checkNothingIsAsked(m, p)
@@ -34,6 +46,15 @@ func (w *world) checkAction(m *simulated, p picture, s Seen, a Action) {
 		}
 	}
 	w.checkFloor(m, p, s, a)
+}
+
+// checkImages holds what is said of all who take part against what they run.
+func (w *world) checkImages(p picture, said string, right func(row model.Progress, image string) bool) {
+	for _, row := range p.upgrade.Members {
+		if image := p.members[row.ID].Image; included(row) && !right(row, image) {
+			w.fail("everybody %s, and %s is %s and runs %s", said, row.ID, row.Step, image)
+		}
+	}
 }
 
 // checkGrant: a turn is given only when all who are not to go have answered, to
@@ -279,7 +300,7 @@ func thrown(seed uint64) func(string, int) int {
 func anySetting(roll func(string, int) int) setting {
 	s := setting{
 		voters: 1 + roll("voters", 7), observers: roll("observers", 3), left: roll("left out", 2), level: roll("level", 4),
-		build: build(roll("build", 3)), faults: roll("faults", 8), acts: roll("acts", 5), mute: 10, misfits: map[misfit]bool{},
+		build: build(roll("build", 3)), faults: roll("faults", 8), elections: roll("elections", 8), acts: roll("acts", 5), mute: 10, misfits: map[misfit]bool{},
 		options: model.Options{Deadline: time.Hour, Probation: 10 * time.Second},
 	}
 	if roll("misfit at all", 3) == 0 {
@@ -327,6 +348,58 @@ func TestAnyRolloutComesToAnEndThatIsTold(t *testing.T) {
 		roll := drawn(rt)
 		inWorld(rt, c, anySetting(roll), roll, func(w *world) {
 			w.live(roll("moves", 400))
+			w.conclude()
+		})
+	})
+}
+
+// Pause, resume, roll-back, stop and start, most of all between grant and claim.
+func TestWhateverIsAskedAtAnyMomentNothingNewBegins(t *testing.T) {
+	c := stage(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		roll := drawn(rt)
+		s := anySetting(roll)
+		s.level, s.build, s.acts, s.misfits, s.faults = 1, good, 3+roll("more acts", 12), nil, 0
+		inWorld(rt, c, s, roll, func(w *world) {
+			w.live(100 + roll("moves", 300))
+			w.conclude()
+		})
+	})
+}
+
+// Going back that fails on a member is told, and never said to have gone well.
+func TestAWayBackThatIsNotThereIsTold(t *testing.T) {
+	c := stage(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		roll := drawn(rt)
+		s := anySetting(roll)
+		s.level, s.build, s.acts, s.elections = 1, good, 0, 0
+		s.misfits = map[misfit]bool{[]misfit{wayBackGone, oldDies}[roll("misfit", 2)]: true}
+		inWorld(rt, c, s, roll, func(w *world) {
+			w.live(100 + roll("moves", 300))
+			if u := w.upgrade(); u != nil && !u.Completed {
+				w.apply(store.OpUpgradeRollback, store.UpgradeRollback{ID: u.ID, By: "admin"})
+			}
+			w.conclude()
+		})
+	})
+}
+
+// S8: members of either version are elected at any moment, in both directions.
+func TestWhoeverIsElectedTheFloorHolds(t *testing.T) {
+	c := stage(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		roll := drawn(rt)
+		s := anySetting(roll)
+		s.voters, s.level, s.build, s.misfits, s.faults, s.options.HoldAfter = 3+roll("more voters", 4), 1, good, nil, roll("few faults", 2), 0
+		s.acts, s.elections = 0, 20
+		inWorld(rt, c, s, roll, func(w *world) {
+			w.live(100 + roll("moves", 300))
+			if u := w.upgrade(); u != nil && !u.Completed && w.roll("back", 2) == 0 {
+				w.elections = 20
+				w.apply(store.OpUpgradeRollback, store.UpgradeRollback{ID: u.ID, By: "admin"})
+				w.live(100 + roll("moves", 300))
+			}
 			w.conclude()
 		})
 	})

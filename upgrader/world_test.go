@@ -44,13 +44,14 @@ type world struct {
 type setting struct {
 	voters, observers, left int
 
-	level   int
-	build   build
-	options model.Options
-	misfits map[misfit]bool // what goes wrong once
-	faults  int             // kills, restores, leaps, changes of leader
-	acts    int             // of the operator
-	mute    int             // one in so many surveys misses a member; 0: none
+	level     int
+	build     build
+	options   model.Options
+	misfits   map[misfit]bool // what goes wrong once
+	faults    int             // kills, restores, leaps
+	elections int             // of any member that is up
+	acts      int             // of the operator
+	mute      int             // one in so many surveys misses a member; 0: none
 }
 
 // build is how the new version behaves.
@@ -488,16 +489,12 @@ func (w *world) kill(m *simulated) {
 // fault harms the cluster in one way.
 func (w *world) fault() {
 	m := w.members[w.likely()]
-	switch w.roll("fault", 6) {
+	switch w.roll("fault", 5) {
 	case 0:
 		w.kill(m)
 		m.path, m.left, m.armed = oldImage, "", 0 // somebody restored its disk
 		w.tell("%s has its old image back", m.id)
 	case 1:
-		if heir := w.members[w.voters[w.roll("heir", len(w.voters))]]; heir.up && w.quorum() {
-			w.lead(heir.id)
-		}
-	case 2:
 		if u := w.upgrade(); u != nil {
 			w.now = w.now.Add(limit(u) + time.Second)
 			w.tell("time flies")
@@ -595,28 +592,37 @@ func (w *world) down() (ids []string) {
 	return ids
 }
 
+// elect makes any voter the leader that is up.
+func (w *world) elect() {
+	if id := w.voters[w.roll("elected", len(w.voters))]; w.members[id].up {
+		w.lead(id)
+	}
+}
+
 // live is a time of faults.
 func (w *world) live(moves int) {
 	for range moves {
 		if w.over() {
 			return
 		}
-		switch w.roll("turn of events", 16) {
-		case 0:
-			if w.faults > 0 {
-				w.faults--
-				w.fault()
-			}
-		case 1:
-			if w.acts > 0 && w.quorum() {
-				w.acts--
-				w.operate()
-			}
+		switch event := w.roll("turn of events", 16); {
+		case event == 0 && w.faults > 0:
+			w.faults--
+			w.fault()
+		case event == 1 && w.elections > 0 && w.quorum():
+			w.elections--
+			w.elect()
+		case w.acts > 0 && w.quorum() && (event == 2 || event < 6 && w.tense()):
+			w.acts--
+			w.operate()
 		default:
 			w.move(w.likely())
 		}
 	}
 }
+
+// tense: a turn is given and not taken yet.
+func (w *world) tense() bool { return w.upgrade().Turn != nil && !w.upgrade().Turn.Claimed }
 
 // over: nothing is left to come of it.
 func (w *world) over() bool { return w.upgrade() == nil || w.upgrade().Completed }
