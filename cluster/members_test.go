@@ -258,6 +258,33 @@ func TestAMemberWithALeaderIsNotTurnedAwayByAnother(t *testing.T) {
 	h.leader()
 }
 
+// The removal was not committed, say, and another leads that does not know of it.
+func TestALeaderThatTurnsUpAfterAllUndoesThatItWasTurnedAway(t *testing.T) {
+	h := newCluster(t, 3)
+	h.sameRecords()
+	for _, m := range h.members {
+		m.kill()
+	}
+	m := h.members[2]
+	m.start(Config{})
+	m.node.heed(&turnedAway{cause: errors.New("who are you?"), byLeader: true})
+	if !m.node.Removed() {
+		t.Error("it takes itself for a member")
+	}
+
+	h.members[0].start(Config{})
+	h.members[1].start(Config{})
+
+	h.leader()
+	eventually(t, "it takes itself for a member again", func() error {
+		if m.node.Removed() || m.node.stranger.Load() {
+			return errors.New("it takes itself for removed")
+		}
+		return nil
+	})
+	m.write("still in")
+}
+
 func TestAJoinerThatDiedOnTheWayGoesOnWithoutItsToken(t *testing.T) {
 	h := newCluster(t, 2)
 	token, _, err := h.members[0].node.NewJoinToken(h.ctx(), time.Hour)

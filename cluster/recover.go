@@ -72,7 +72,7 @@ func (n *Node) replaceConfiguration(raw []byte) error {
 		return errors.New("this data directory was never part of a cluster")
 	}
 	term := at.Term + termLeap
-	if err := n.raiseTerm(term); err != nil {
+	if err := n.raiseTerm(term + termLeap/2); err != nil {
 		return err
 	}
 	return n.Store.Log().StoreLogs([]*raft.Log{
@@ -86,6 +86,10 @@ func (n *Node) replaceConfiguration(raw []byte) error {
 // leader has had it, so raft never takes it for an ordinary entry that another
 // member has at the same index; and an election between those that are left ends
 // as it would have without it, so that the one with the most keeps it all.
+//
+// The elections after it begin half a leap further on. The members leap from
+// different terms, and one that is elected before the others are up would have
+// the term of another's entry otherwise, and ordinary entries at its index.
 const termLeap = 1 << 32
 
 // lastEntry is the last entry of this member, not counting one that a peers file
@@ -121,7 +125,7 @@ func (n *Node) entryAt(index uint64) (at raft.Log, err error) {
 	return raft.Log{Index: snapshots[0].Index, Term: snapshots[0].Term}, nil
 }
 
-// raiseTerm keeps raft from standing for election in a term that is over.
+// raiseTerm has raft stand for election only in terms above this one.
 func (n *Node) raiseTerm(term uint64) error {
 	key := []byte("CurrentTerm") // as raft names it, keyCurrentTerm in raft.go
 	now, err := n.Store.Log().GetUint64(key)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/raft"
 
 	"github.com/theseusd/theseus/store"
 )
@@ -111,6 +112,74 @@ func TestOfTheMembersThatAreLeftTheOneWithTheMostLeads(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// One that led for a moment, unheard, is a term ahead of the others, and they
+// elect two leaders before it is up again: the second one finds an entry where
+// the log of the first ends, and must not take it for one of the first's.
+func TestNoLeaderHasTheTermOfAnEntryThatAnotherMemberRecoversWith(t *testing.T) {
+	h := newCluster(t, 3)
+	unheard := h.members[2]
+	h.members[0].write("everywhere")
+	h.sameRecords()
+	for _, m := range h.members {
+		m.kill()
+	}
+	unheard.offline(func(n *Node) {
+		at, err := n.lastEntry()
+		must(t, err)
+		must(t, n.Store.Log().SetUint64([]byte("CurrentTerm"), at.Term+1))
+		must(t, n.Store.Log().StoreLogs([]*raft.Log{
+			{Index: at.Index + 1, Term: at.Term + 1, Type: raft.LogNoop},
+			{Index: at.Index + 2, Term: at.Term + 1, Type: raft.LogCommand, Data: createProfile("unheard").Encode()}}))
+	})
+	for _, m := range h.members {
+		m.layPeers(peersOf(h.members...))
+	}
+	others := h.members[:2]
+	for i := range 2 {
+		for _, m := range others {
+			m.start(Config{})
+		}
+		h.leader().write(fmt.Sprintf("after-%d", i))
+		if i == 0 {
+			others[0].kill()
+			others[1].kill()
+		}
+	}
+	unheard.start(Config{})
+
+	h.sameRecords()
+	if diff := cmp.Diff([]string{"after-0", "after-1", "everywhere"}, unheard.profiles()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Years later, say: the terms have gone on from the leap, and leap again.
+func TestAClusterIsRecoveredASecondTime(t *testing.T) {
+	h := newCluster(t, 3)
+	var terms []uint64
+	for i := range 2 {
+		h.leader().write(fmt.Sprintf("before-%d", i))
+		h.sameRecords()
+		h.members[i].kill()
+		left := h.members[i+1:]
+		for _, m := range left {
+			m.kill()
+		}
+		for _, m := range left {
+			m.layPeers(peersOf(left...))
+			m.start(Config{})
+		}
+		terms = append(terms, h.leader().node.raft.CurrentTerm())
+		h.members[2].write(fmt.Sprintf("after-%d", i))
+	}
+	if diff := cmp.Diff([]string{"after-0", "after-1", "before-0", "before-1"}, h.members[2].profiles()); diff != "" {
+		t.Error(diff)
+	}
+	if terms[1] < terms[0]+termLeap {
+		t.Errorf("terms %v", terms)
 	}
 }
 

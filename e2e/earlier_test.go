@@ -255,3 +255,14 @@ func TestAJoinerThatIsTooOldOrTooNewIsRefusedWithAdvice(t *testing.T) {
 		check(t, os.RemoveAll(m.Dir))
 	}
 }
+
+// Its version is higher, and its code is older than what the cluster has reached.
+func TestABuildThatCannotReadTheClusterIsFoundOutBeforeAnythingChanges(t *testing.T) {
+	c := newCluster(t, nil)
+	before := must[Snapshot](t)(c.Look(within(t)))
+	end := upgraded(t, c, Build{Version: "1.0.1", Commit: firstCommit}, quick)
+	if end.Status != string(model.Failed) || !strings.Contains(end.Final, "level") || len(turns(end.Transcript)) != 0 {
+		t.Errorf("it ended %+v", end)
+	}
+	runs(t, c, before, v100, samePID)
+}

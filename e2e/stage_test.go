@@ -75,7 +75,10 @@ func TestRunOptionsThatAreNotKnownAreRefused(t *testing.T) {
 		{`{"proberation":"1s"}`, http.StatusBadRequest, "proberation"},
 		{`{"probation":"soon"}`, http.StatusBadRequest, "probation"},
 		{`{`, http.StatusBadRequest, "JSON"},
-		{`{"hold":true}`, http.StatusUnprocessableEntity, "hold"},
+		{`{"mode":"background"}`, http.StatusUnprocessableEntity, "mode"},
+		{`{"onFailure":"explode"}`, http.StatusBadRequest, "onFailure"},
+		{`{"ignore":["everything"]}`, http.StatusUnprocessableEntity, "quorum"},
+		{`{"holdAfter":-1}`, http.StatusBadRequest, "holdAfter"},
 	} {
 		a := must[Answer](t)(c.Do(ctx, m, Text("POST", runPath, "", row.body)))
 		refused(t, a, row.status, row.word)

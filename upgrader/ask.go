@@ -31,12 +31,18 @@ type well struct {
 	Applied uint64 `json:"applied"`
 }
 
-func (u *Upgrader) answerWell(context.Context, json.RawMessage) (any, error) {
+// answerWell lets the loop answer: that others of this process live is not enough.
+func (u *Upgrader) answerWell(ctx context.Context, _ json.RawMessage) (any, error) {
 	if err := u.Store.Fault(); err != nil {
 		return nil, model.Problemf(model.Unavailable, "%v", err)
 	}
 	if u.Stalled() {
 		return nil, model.Problemf(model.Unavailable, "the main loop of %s stands still: restart it", u.Self.Name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wellLimit)
+	defer cancel()
+	if err := u.passed(ctx); err != nil {
+		return nil, err
 	}
 	return well{Boot: u.Self.Boot, Image: u.Self.Image, Applied: u.Store.Applied()}, nil
 }
@@ -70,7 +76,16 @@ func (u *Upgrader) ping(ctx context.Context, member string) error {
 func (u *Upgrader) survey(ctx context.Context, p picture, next string) error {
 	answered := map[string]bool{}
 	var mu sync.Mutex // held for answered
+	answer := func(id string) []string {
+		mu.Lock()
+		defer mu.Unlock()
+		answered[id] = true
+		return nil
+	}
 	silent := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
+		if m.ID == u.Self.ID {
+			return answer(m.ID) // who asks goes on
+		}
 		if m.ID == next {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, nextLimit)
@@ -83,10 +98,7 @@ func (u *Upgrader) survey(ctx context.Context, p picture, next string) error {
 			}
 			return []string{unreachable(m, err)}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		answered[m.ID] = true
-		return nil
+		return answer(m.ID)
 	})
 	u.answered, u.apart = answered, nil
 	if len(silent) > 0 && p.upgrade.Phase == model.Failed {
@@ -189,6 +201,8 @@ func unreachable(m model.Member, err error) string {
 const (
 	// askLimit is how long one member may take to answer a question.
 	askLimit = 5 * time.Second
+	// wellLimit is how long a member's loop may take to say that it goes on.
+	wellLimit = 4 * time.Second
 	// nextLimit is how long the one that is to go next is listened for.
 	nextLimit = time.Second
 )

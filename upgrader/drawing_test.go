@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store"
 )
 
 var update = flag.Bool("update", false, "write the drawing into docs/upgrade.md")
@@ -51,11 +54,14 @@ func drawing() string {
 			}
 		}
 	}
-	b.WriteString("```\n\n```mermaid\nstateDiagram-v2\n  [*] --> waiting\n")
+	b.WriteString("```\n\n```mermaid\nstateDiagram-v2\n  [*] --> waiting\n  done --> reverting: the rollout goes back\n")
 	for _, r := range steps() {
 		for _, at := range r.at {
 			if r.to != "" && at != r.to {
 				fmt.Fprintf(&b, "  %s --> %s: %s\n", at, r.to, r.when)
+			}
+			if to := goingBack(r); to != "" && at != to {
+				fmt.Fprintf(&b, "  %s --> %s: %s, going back\n", at, to, r.when)
 			}
 		}
 	}
@@ -65,9 +71,21 @@ func drawing() string {
 	}
 	b.WriteString("\n| step | who | when | then |\n|---|---|---|---|\n")
 	for _, r := range steps() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", list(r.at), r.who, r.when, then(r.does, string(r.to)))
+		words := then(r.does, string(r.to))
+		if to := goingBack(r); to != "" {
+			words += fmt.Sprintf(", going back → %s", to)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", list(r.at), r.who, r.when, words)
 	}
 	return b.String()
+}
+
+// goingBack is where a row leads in a turn back, if that is elsewhere.
+func goingBack(r stepRow) model.Step {
+	if s, is := r.does(exampleSight(true)).Body.(store.TurnStep); is && r.to != "" && s.To != r.to {
+		return s.To
+	}
+	return ""
 }
 
 func list[W ~string](words []W) string {
@@ -87,7 +105,7 @@ func end2(state string) string {
 
 // then says in words what a row does: the effect, the command, or where to.
 func then(does func(sight) Action, to string) string {
-	a := does(exampleSight())
+	a := does(exampleSight(false))
 	words := []string{}
 	if a.Do != "" {
 		words = append(words, string(a.Do))

@@ -28,6 +28,7 @@ func (u *Upgrader) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		u.alive(0)
 		changed, led := u.Store.Changed(), u.Cluster.Leadership()
+		u.passes.Add(1)
 		acted, nap, err := u.pass(ctx)
 		u.alive(0)
 		if err != nil && ctx.Err() == nil {
@@ -42,6 +43,7 @@ func (u *Upgrader) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-changed:
 		case <-led:
+		case <-u.wake:
 		case <-time.After(nap):
 		}
 	}
@@ -55,6 +57,26 @@ func (u *Upgrader) alive(busy time.Duration) {
 	if u.Pulse != nil {
 		u.Pulse.Beat(busy)
 	}
+}
+
+// passed returns when the loop has begun another pass: it goes on. Whoever asks
+// waits for it with a deadline of its own.
+func (u *Upgrader) passed(ctx context.Context) error {
+	seen := u.passes.Load()
+	tick := time.NewTicker(breath / 20)
+	defer tick.Stop()
+	for u.passes.Load() == seen {
+		select {
+		case u.wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return model.Problemf(model.Unavailable, "the main loop of %s does not go on", u.Self.Name)
+		case <-tick.C:
+		}
+	}
+	return nil
 }
 
 // stillLimit is how long the loop may be silent beyond what it said.

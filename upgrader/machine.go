@@ -88,7 +88,7 @@ func steps() []stepRow {
 		{on(model.Waiting), holder, "its trial run found something", unfit, giveUp, model.Broken},
 		{granted, holder, "armed for this attempt", armed, claim, model.Claimed},
 		{granted, holder, "not armed yet", unarmed, do(Arm), ""},
-		{granted, leader, "stop, pause or roll-back is asked", called, withdraw, model.Waiting},
+		{granted, leader, "stop, pause or roll-back is asked", called, withdraw, ""},
 
 		{out, holder, "it was elected meanwhile", elected, release, model.Waiting},
 		{on(model.Claimed), holder, "in the process that claimed", same, step(model.Draining), model.Draining},

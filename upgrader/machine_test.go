@@ -61,8 +61,9 @@ func done(u *model.Upgrade, ids ...string) *model.Upgrade {
 }
 
 // exampleSight makes every act of the tables speak, for the drawing.
-func exampleSight() sight {
+func exampleSight(back bool) sight {
 	u := turn(rollout(), "n2", model.Waiting)
+	u.Turn.Back = back
 	u.Members[2].Step = model.Done
 	s := seenBy("n1").onNew("n1", "n1-boot2")
 	s.Verdict = &model.Verdict{Upgrade: "u1", Attempt: 1, Reason: "died three times"}

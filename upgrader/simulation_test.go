@@ -95,27 +95,31 @@ func (w *world) checkNothingIsAsked(m *simulated, p picture) {
 }
 
 // checkFloor: whoever leads on the wrong side of the floor does nothing but hand
-// over, a few times, unless a turn is open that has to end.
+// over, a few times, and whoever is the first to lead beyond it moves it first,
+// unless a turn is open that has to end.
 func (w *world) checkFloor(m *simulated, p picture, s Seen, a Action) {
 	u := p.upgrade
-	if !s.Leading || s.Level == 0 || s.Floor == "" || u.Turn != nil || s.Tries >= Attempts || u.Phase == model.Staged || u.Phase == model.Checking {
-		if a.Do == StepAside && s.Tries >= Attempts {
-			w.fail("%s steps aside for the %dth time", m.id, s.Tries+1)
-		}
+	if a.Do == StepAside && s.Tries >= Attempts {
+		w.fail("%s steps aside for the %dth time", m.id, s.Tries+1)
+	}
+	if !s.Leading || s.Level == 0 || u.Turn != nil || u.Phase == model.Staged || u.Phase == model.Checking {
 		return
 	}
-	wrong, through := policy.Older, []model.Step{model.Done, model.Skipped}
+	newer := func(version string) bool { return s.Floor != "" && policy.Older(s.Floor, version) }
+	older := func(version string) bool { return s.Floor != "" && policy.Older(version, s.Floor) }
+	wrong, beyond, through := older, newer, []model.Step{model.Done, model.Skipped}
 	if u.Phase == model.Reverting {
-		wrong, through = func(a, b string) bool { return policy.Older(b, a) }, []model.Step{model.Reverted}
-	}
-	if !wrong(s.Version, s.Floor) {
-		return
+		wrong, beyond, through = newer, older, []model.Step{model.Reverted}
 	}
 	heir := slices.ContainsFunc(u.Members, func(row model.Progress) bool {
-		return row.ID != m.id && w.votes(row.ID) && slices.Contains(through, row.Step) && !wrong(p.members[row.ID].Version, s.Floor)
+		return row.ID != m.id && w.votes(row.ID) && slices.Contains(through, row.Step) && !wrong(p.members[row.ID].Version)
 	})
-	if heir && a.Do != StepAside {
+	if wrong(s.Version) && heir && s.Tries < Attempts && a.Do != StepAside {
 		w.fail("%s leads on %s, %s has led, and it does %q %s", m.id, s.Version, s.Floor, a.Do, a.Op)
+	}
+	first := u.Phase != model.Reverting && s.Floor == "" && policy.Older(s.Gate, s.Version)
+	if (beyond(s.Version) || first) && a.Op != store.OpClusterFloor {
+		w.fail("%s leads on %s, beyond the floor %q, and it does %q %s", m.id, s.Version, s.Floor, a.Do, a.Op)
 	}
 }
 
@@ -165,6 +169,11 @@ func (w *world) checkTold() {
 	}
 	if told == nil || told.What == "" || len(told.Choices) == 0 || slices.Contains(told.Choices, "") {
 		w.fail("it does not say what it waits for: %+v", told)
+	}
+	for _, refused := range []string{choosePause, chooseResume, chooseBack, chooseForce} {
+		if w.level == 0 && slices.Contains(told.Choices, refused) {
+			w.fail("at level 0 it offers %q", refused)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func TestTrackingProfile(t *testing.T) {
 				m.Version, m.Image, m.Issues = "1.1.7", "sha256:other", []string{"the file at its path is not what runs"}
 				seen.Members["n3"] = m
 			}
-			got, err := json.MarshalIndent(profile(picture{upgrade: u, members: seen.Members}), "", "  ")
+			got, err := json.MarshalIndent(profile(picture{upgrade: u, members: seen.Members, cluster: model.Cluster{Level: 1}}), "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}

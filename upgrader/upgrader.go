@@ -109,6 +109,9 @@ type Upgrader struct {
 	born  time.Time
 	until atomic.Int64 // the loop is not silent before; nanoseconds since born
 
+	passes atomic.Uint64 // of the loop
+	wake   chan struct{} // has the loop pass once more
+
 	mu       sync.Mutex
 	held     map[string]bool // archives that an upload here is about to announce
 	rendered rendered        // the tracking profile as last rendered
@@ -116,7 +119,7 @@ type Upgrader struct {
 
 // New makes an Upgrader and registers what it answers to other members. Run it.
 func New(c Config) *Upgrader {
-	u := &Upgrader{Config: c, held: map[string]bool{}, born: time.Now()}
+	u := &Upgrader{Config: c, held: map[string]bool{}, born: time.Now(), wake: make(chan struct{}, 1)}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
 	c.Cluster.Handle(pathCanaryWrite, u.answerCanaryWrite)

@@ -77,6 +77,11 @@ func waitingFor(p picture) *WaitingFor {
 		w.What = "the step under way to end, then every member goes back (asked by " + up.Rollback + "); now: " + w.What
 		w.Choices = []string{"wait", chooseStop}
 	}
+	if p.cluster.Level == 0 { // see tooEarly
+		w.Choices = slices.DeleteFunc(w.Choices, func(c string) bool {
+			return c == choosePause || c == chooseResume || c == chooseBack || c == chooseForce
+		})
+	}
 	return w
 }
 

@@ -287,7 +287,7 @@ func (w *world) move(id string) {
 		w.lead(id)
 	}
 	p, fresh := w.picture, true
-	if !w.calm && m.before.members != nil && w.roll("old picture", 8) == 0 {
+	if !w.calm && w.sameRun(m.before) && w.roll("old picture", 8) == 0 {
 		p, fresh = m.before, false
 	}
 	m.before = w.picture
@@ -299,6 +299,12 @@ func (w *world) move(id string) {
 	if w.act(m, p, fresh); w.changes != before {
 		w.checkAlways()
 	}
+}
+
+// sameRun: a picture may be acted on still. A proposal is given up long before a
+// run can end and another begin.
+func (w *world) sameRun(p picture) bool {
+	return p.members != nil && (p.upgrade == nil || w.upgrade() == nil || p.upgrade.Runs == w.upgrade().Runs)
 }
 
 // strange: what is on record of it is not what it is.

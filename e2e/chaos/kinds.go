@@ -139,8 +139,12 @@ func drawCrash(l *lab, r *rand.Rand, n int, s *scenario) {
 func drawBad(l *lab, r *rand.Rand, n int, s *scenario) {
 	fault := one(r, l.faults)
 	s.next, s.what, s.verdict = e2e.Build{Version: "1.1.0", Fault: fault}, "FAULT="+fault, stays
-	if fault == "oneway" || fault == "schema" {
+	switch fault {
+	case "oneway", "schema":
 		s.verdict = halts
+	case "hang-late": // two seconds after it was there; what hangs after its probation is nobody's to put back
+		s.options = strings.Replace(s.options, `"probation":"0s"`, `"probation":"5s"`, 1)
+		s.options = strings.Replace(s.options, `"probation":"1s"`, `"probation":"5s"`, 1)
 	}
 }
 
