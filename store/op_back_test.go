@@ -91,6 +91,12 @@ func TestAMemberThatIsOutEndsItsTurnWhilePaused(t *testing.T) {
 	c.must(OpTurnStep, TurnStep{ID: "u", Member: "n2", Attempt: 1, From: model.Claimed, To: model.Done})
 }
 
+func TestThereIsOneTurn(t *testing.T) {
+	c := rolling(t)
+	c.must(OpTurnGrant, grantOf("n2", 1))
+	c.conflicts(OpTurnGrant, grantOf("n2", 2))
+}
+
 func TestAHoldIsUsedOnceInARun(t *testing.T) {
 	c := rolling(t)
 	c.conflicts(OpUpgradePause, UpgradePause{ID: "u", By: "hold-after 1", Run: 2}) // of another run

@@ -2,6 +2,7 @@ package store
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,6 +97,31 @@ func TestARehearsalAnswersAsTheStoreDoes(t *testing.T) {
 	if err := c.Rehearse(func(r *Rehearsal) error {
 		if err := r.Apply(New(OpTurnGrant, TurnRef{ID: "u", Member: "n1"})); err != ErrConflict {
 			t.Errorf("a turn of no upgrade: %v", err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatARehearsalShowsMayBeChanged(t *testing.T) {
+	c, err := NewCopy(filepath.Join(t.TempDir(), "records.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Rehearse(func(r *Rehearsal) error {
+		for _, command := range slices.Concat(drillStaged("u"), []Command{
+			New(OpUpgradeStart, UpgradeStart{ID: "u", Members: drillPlan()}), drillMove("u", model.Checking, model.Rolling),
+			New(OpTurnGrant, TurnRef{ID: "u", Member: "n1", Attempt: 1})}) {
+			if err := r.Apply(command); err != nil {
+				t.Fatalf("%s: %v", command.Op, err)
+			}
+		}
+		u := seen(t, r.View())
+		u.Turn.Claimed, u.Members[0].Step = true, model.Broken
+		if u := seen(t, r.View()); u.Turn.Claimed || u.Members[0].Step != model.Waiting {
+			t.Errorf("a reader changed it: turn %+v, member %+v", u.Turn, u.Members[0])
 		}
 		return nil
 	}); err != nil {

@@ -61,6 +61,7 @@ func phases() []phaseRow {
 
 		{in(model.Finished), leader, "every member runs the target, no hold is asked", completable, complete, ""},
 		{in(model.Finished), member, "it was left out, and is back", behind, back, ""},
+		{in(model.Finished), leader, "one that was through runs the old image", undone, correct, ""},
 		{in(model.Finished), leader, "a waiting member runs the target", already, skip, ""},
 		{in(model.Finished), leader, "another is back, all others answer", otherMayGo, grant, ""},
 		{in(model.Finished), leader, "another is back, nobody is out", otherWaits, do(Survey), ""},

@@ -346,6 +346,8 @@ func TestNextToWhatEnd(t *testing.T) {
 		{"paused, going back waits too", asking(reverting("n2"), paused), upgraded("n1", "n2").leading().heard("n3"), "", "", ""},
 		{"paused, it can be asked to go back", asking(asking(first(), paused), asked), upgraded("n1", "n2").leading(), store.OpUpgradeRevert, "", "n2"},
 
+		{"S13 nothing is completed while one that was late is on probation", asking(asking(probationOf("n2"), phase(model.Finished)), func(u *model.Upgrade) { done(u, "n1", "n3") }), upgraded("n1", "n1", "n2", "n3").leading().floor("1.1.0"), "", "", ""},
+
 		// The quorum, counted before each grant.
 		{"with one down somebody does", five(), ofFive("n2", "n5"), store.OpTurnGrant, "", "n4"},
 		{"an observer takes no vote away", asking(five(), func(*model.Upgrade) {}), careful("n1").leading().voting("n1", "n2", "n3").heard("n5"), store.OpTurnGrant, "", "n4"},

@@ -199,7 +199,7 @@ func undone(v sight) bool { return v.Level > 0 && v.turn == nil && v.liar() != n
 
 func (v sight) liar() *model.Progress {
 	for i, p := range v.u.Members {
-		said, other := p.Step == model.Done, p.Image
+		said, other := finished(p), p.Image
 		if v.u.Phase == model.Reverting || v.u.Back == model.BackDone {
 			said, other = p.Step == model.Reverted, v.image(p.ID)
 		}
@@ -231,7 +231,7 @@ func allVerified(v sight) bool {
 }
 
 func completable(v sight) bool {
-	if v.u.Completed || v.u.Options.Hold || called(v) {
+	if v.u.Completed || v.u.Options.Hold || called(v) || v.turn != nil { // S13: every attempt is closed
 		return false
 	}
 	for id := range v.Members {

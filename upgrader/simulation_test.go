@@ -32,6 +32,10 @@ func (w *world) checkAction(m *simulated, p picture, s Seen, a Action) {
 		w.checkImages(p, "is back", func(row model.Progress, image string) bool {
 			return body.Back != model.BackDone || image == row.Image && row.Step == model.Reverted
 		})
+	case store.UpgradeComplete:
+		if p.upgrade.Turn != nil {
+			w.fail("completed, and it is still the turn of %s", p.upgrade.Turn.Member)
+		}
 	case store.UpgradeMove:
 		w.checkImages(p, "is through", func(row model.Progress, image string) bool {
 			return body.To != model.Finished || image == newImage && row.Verified
@@ -337,6 +341,7 @@ func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
 		roll := drawn(rt)
 		s := anySetting(roll)
 		s.build, s.faults, s.acts, s.misfits, s.options.Hold, s.options.HoldAfter = build(roll("frail", 2)), 0, 0, nil, false, 0
+		s.elections = 0
 		kills := roll("kills", Attempts)
 		inWorld(rt, c, s, roll, func(w *world) {
 			for range kills {

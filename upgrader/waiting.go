@@ -183,7 +183,11 @@ func finishedFor(p picture) *WaitingFor {
 	case late == "" && up.Options.Hold:
 		return &WaitingFor{What: "the operator: completion is on hold", Since: up.Since, Choices: []string{chooseComplete, chooseBack}}
 	}
-	return &WaitingFor{What: "completion: " + late + " on " + up.Archive.Version, Since: up.Since, Choices: []string{
+	what := late + " on " + up.Archive.Version
+	if late == "" && up.Turn != nil {
+		what = rollingFor(p)
+	}
+	return &WaitingFor{What: "completion: " + what, Since: up.Since, Choices: []string{
 		"start what is down: it follows by itself", "theseus system ha remove NAME",
 		"theseus system upgrade complete --without NAME: the way back closes, it follows when it is back", chooseBack}}
 }

@@ -530,7 +530,7 @@ func (w *world) operate() {
 	case act == 1:
 		w.start()
 	case w.level == 0 && act == 2:
-		err = w.apply(store.OpUpgradeComplete, store.UpgradeComplete{ID: u.ID, Version: u.Archive.Version})
+		err := w.apply(store.OpUpgradeComplete, store.UpgradeComplete{ID: u.ID, Version: u.Archive.Version})
 		w.tell("the operator completes: %v", err)
 	case w.level == 0:
 	case act < 4:
