@@ -50,6 +50,10 @@ func (u *Upgrader) answerWell(ctx context.Context, _ json.RawMessage) (any, erro
 // ping asks a member on probation whether it is well: the process that reported,
 // caught up with what this leader has applied.
 func (u *Upgrader) ping(ctx context.Context, member string) error {
+	if member == u.Self.ID { // who asks goes on, and could not answer itself
+		u.pong = &Pong{Member: member, Boot: u.Self.Boot}
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	target := u.Store.Applied()
