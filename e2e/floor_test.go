@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -106,10 +107,11 @@ func TestS5AMemberThatFailedAndRunsTheNewImageGoesBack(t *testing.T) {
 	check(t, c.Staged(ctx, m, archive(t, v110)))
 	check(t, c.Run(ctx, m, `{"probation":"1s","deadline":"4s"}`))
 	s := until(t, c, m, "a member on probation", func(s Status) bool { return s.at("probation") == 1 })
-	p, _ := c.out(s).Daemon()
-	check(t, syscall.Kill(p.PID, syscall.SIGSTOP))
+	out := c.out(s)
+	check(t, out.unwatched())
+	check(t, out.Signal(syscall.SIGSTOP))
 	until(t, c, m, "its deadline to pass", func(s Status) bool { return s.at("failed") == 1 })
-	check(t, syscall.Kill(p.PID, syscall.SIGCONT))
+	check(t, out.Signal(syscall.SIGCONT))
 
 	back := until(t, c, m, "it to be back", func(s Status) bool { return s.at("reverted") == 1 })
 
@@ -117,6 +119,18 @@ func TestS5AMemberThatFailedAndRunsTheNewImageGoesBack(t *testing.T) {
 		t.Errorf("it ended %+v", back)
 	}
 	runs(t, c, before, v100, anyPID)
+}
+
+// unwatched ends what watches over the daemon, and would put the old executable
+// back before the record says anything.
+func (m *Member) unwatched() error {
+	all, err := m.Processes()
+	for _, p := range all {
+		if !p.daemon() {
+			err = errors.Join(err, p.signal(syscall.SIGKILL))
+		}
+	}
+	return err
 }
 
 // out is the member that is out in s.

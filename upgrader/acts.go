@@ -85,21 +85,16 @@ func (v sight) failure() string {
 		}
 	}
 	if len(why) == 0 && unproven(v) {
-		why = append(why, "that "+v.name(v.first())+" works could not be found out within "+span(limit(v.u))+beside(v.u.Wait.Why))
+		why = append(why, "that "+v.name(v.first())+" works could not be found out within "+span(limit(v.u))+v.inTheWay())
 	}
 	if len(why) == 0 && v.waiting() == nil {
 		why = append(why, "leadership could not be handed over to an upgraded member within "+span(limit(v.u)))
 	}
-	if short := v.short(); len(why) == 0 && short != "" {
-		why = append(why, short)
+	if len(why) == 0 && v.Answered != nil {
+		why = v.missing()
 	}
 	if len(why) == 0 {
-		for _, id := range v.silent() {
-			why = append(why, v.name(id)+": did not answer for "+span(limit(v.u))+", so no other member could go")
-		}
-	}
-	if len(why) == 0 {
-		why = append(why, "no member could be given its turn within "+span(limit(v.u)))
+		why = append(why, "no member could be given its turn within "+span(limit(v.u))+v.inTheWay())
 	}
 	changed := ""
 	if v.u.Phase == model.Checking && v.u.Runs == 1 {
@@ -108,12 +103,26 @@ func (v sight) failure() string {
 	return strings.Join(why, "; ") + changed
 }
 
-// beside is what stands in the way, behind a sentence.
-func beside(why string) string {
-	if why == "" {
+// missing is who did not answer the survey, on which the next member's turn
+// depends; with the numbers if those that are left could not write.
+func (v sight) missing() (why []string) {
+	if short := v.short(); short != "" {
+		return []string{short}
+	}
+	for _, id := range v.silent() {
+		why = append(why, v.name(id)+": did not answer for "+span(limit(v.u))+", so no other member could go")
+	}
+	return why
+}
+
+// inTheWay is what is on record of what the present wait stumbles over, to stand
+// behind a sentence.
+func (v sight) inTheWay() string {
+	w := v.u.Wait
+	if w.Why == "" || w.For != waitKey(v.u, v.Open) {
 		return ""
 	}
-	return ": " + why
+	return ": " + w.Why
 }
 
 func (v sight) name(id string) string {

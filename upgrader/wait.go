@@ -41,7 +41,8 @@ func turnOf(u *model.Upgrade) *model.Progress {
 }
 
 // waitKey names the present wait. Its clock starts anew when the name changes:
-// a turn is one wait from its grant until the member is back, probation another.
+// a turn is one wait from its grant until the member is back, probation another,
+// and so is finding out whether the first member's new version works.
 // Waiting for a window to open is none that runs out.
 func waitKey(u *model.Upgrade, open bool) string {
 	p := turnOf(u)
@@ -55,9 +56,16 @@ func waitKey(u *model.Upgrade, open bool) string {
 	case u.Phase == model.Rolling && !open:
 		return "rolling, its window closed"
 	case u.Phase == model.Rolling, u.Phase == model.Reverting:
-		return fmt.Sprintf("%s, %d settled", u.Phase, settledIn(u))
+		return fmt.Sprintf("%s, %d settled%s", u.Phase, settledIn(u), provenIn(u))
 	}
 	return fmt.Sprintf("%s, run %d", u.Phase, u.Runs)
+}
+
+func provenIn(u *model.Upgrade) string {
+	if u.Proof == nil || u.Proof.Run != u.Runs {
+		return ""
+	}
+	return ", proven"
 }
 
 // settledIn counts the members that are through with the phase.
