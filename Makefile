@@ -12,7 +12,7 @@ TAGS    ?=
 
 GO          ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
-faults      := exit segv panic hang-early hang-late badstate badreplay oneway shadow schema
+faults      := exit segv panic hang-early hang-late badstate badreplay oneway shadow schema clock-ahead
 
 comma   := ,
 empty   :=

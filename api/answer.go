@@ -11,7 +11,7 @@ import (
 )
 
 // handler answers one request. It may set headers; the body is written as JSON,
-// unless it is a page. With an error the status and the body do not count.
+// unless it is a page or a stream. With an error the status and the body do not count.
 type handler func(h http.Header, r *http.Request) (status int, body any, err error)
 
 // page is a body that is rendered already.
@@ -55,6 +55,10 @@ func (a *API) call(h handler, header http.Header, r *http.Request) (status int, 
 
 // write is the one place where an answer goes out.
 func (a *API) write(w http.ResponseWriter, r *http.Request, v *visit, status int, body any) {
+	if s, ok := body.(stream); ok {
+		a.logAccess(r, v, status, a.pour(w, r, s))
+		return
+	}
 	p, err := render(status, body)
 	if err != nil {
 		status, body = a.explain(w.Header(), r, err)

@@ -45,6 +45,7 @@ type Upgrader interface {
 	Unstage(ctx context.Context, by string) (pending bool, err error)
 	Complete(ctx context.Context, body []byte, by string) error
 	CheckAll(ctx context.Context) (model.CheckReport, error)
+	VerifyAll(ctx context.Context) (model.VerifyReport, error)
 	Pause(ctx context.Context, by string) error
 	Resume(ctx context.Context, by string) error
 	Rollback(ctx context.Context, by string) error
@@ -58,6 +59,7 @@ type Deps struct {
 	Store    *store.Store
 	Cluster  Cluster
 	Upgrader Upgrader
+	Jobs     Jobs
 	Self     model.Member // this member, as it reports itself
 }
 
@@ -121,6 +123,14 @@ func (a *API) router() *chi.Mux {
 	r.Post(root+"/profiles/{name}/params/*", login(a.setParam))
 	r.Delete(root+"/profiles/{name}/params/*", login(a.removeParam))
 
+	get(r, root+"/jobs", login(a.listJobs))
+	r.Post(root+"/jobs", login(a.makeJob))
+	get(r, root+"/jobs/{id}", login(a.getJob))
+	r.Delete(root+"/jobs/{id}", login(a.cancelJob))
+	r.Get(root+"/jobs/{id}/log", login(a.jobLog))
+	get(r, "/api/v0/jobs", login(a.listRegistryJobs))
+	r.Post("/api/v0/jobs", login(a.makeRegistryJob))
+
 	r.Post(root+"/system/upgrade", login(a.inline))
 	r.Post(root+"/system/upgrade/stage", login(a.stage))
 	get(r, root+"/system/upgrade/stage", login(a.received))
@@ -137,6 +147,8 @@ func (a *API) router() *chi.Mux {
 	r.Post(root+"/system/upgrade/rollback", login(a.rollback))
 	r.Get(root+"/system/upgrade/check", login(a.check))
 	r.Post(root+"/system/upgrade/check", login(a.check))
+	r.Get(root+"/system/upgrade/verify", login(a.verify))
+	r.Post(root+"/system/upgrade/verify", login(a.verify))
 
 	get(r, root+"/system/consensus/peers", vital(a.peers))
 	get(r, root+"/system/consensus/leader", login(a.leader))

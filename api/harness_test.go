@@ -29,6 +29,7 @@ import (
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
 	"github.com/theseusd/theseus/upgrader"
+	"github.com/theseusd/theseus/upgrader/jobs"
 )
 
 // alone is a cluster of one without raft: what is proposed is applied here.
@@ -96,6 +97,12 @@ func (c *alone) Enrol(_ context.Context, r cluster.EnrolRequest) (cluster.EnrolA
 	return cluster.EnrolAnswer{ClusterID: "c1", Peers: []cluster.EnrolPeer{}}, c.ask("enrol " + r.ID + " with " + r.Token)
 }
 
+// leading is a member that leads for ever.
+type leading struct{ *alone }
+
+func (leading) Leading() bool               { return true }
+func (leading) Leadership() <-chan struct{} { return nil }
+
 // script is an upgrade that answers what a test says.
 type script struct {
 	mu      sync.Mutex // held for what follows
@@ -111,11 +118,15 @@ type script struct {
 	asked   int                        // for the status
 	issues  []string
 	report  model.CheckReport
+
+	verified model.VerifyReport
 }
 
 func (s *script) CheckAll(context.Context) (model.CheckReport, error) {
 	return s.report, s.err
 }
+
+func (s *script) VerifyAll(context.Context) (model.VerifyReport, error) { return s.verified, s.err }
 
 func (s *script) Stage(_ context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error) {
 	if s.upload != nil {
@@ -192,6 +203,8 @@ type member struct {
 	*API
 	cluster  *alone
 	upgrader *script
+	jobs     *jobs.Runner
+	work     chan error // what the next attempt at the job "work" ends with
 	logged   *bytes.Buffer
 	basic    string
 }
@@ -207,7 +220,9 @@ func newMember(t testing.TB) *member {
 			t.Errorf("close the store: %v", err)
 		}
 	})
-	m := &member{cluster: &alone{store: s}, upgrader: &script{}, logged: &bytes.Buffer{}}
+	m := &member{cluster: &alone{store: s}, upgrader: &script{}, logged: &bytes.Buffer{}, work: make(chan error)}
+	m.jobs = jobs.New(jobs.Config{Store: s, Cluster: leading{m.cluster}, Self: model.Member{ID: "m1", Name: "n1", Boot: "b"},
+		Actions: map[string]jobs.Action{"work": m.doWork}, Log: newQuiet()})
 	log := slog.New(slog.NewTextHandler(&locked{w: m.logged}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	m.API = New(log)
 	m.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:secret"))
@@ -215,6 +230,32 @@ func newMember(t testing.TB) *member {
 		Cluster: model.Cluster{ID: "c1", Version: "1.0.0"},
 		Admin:   model.User{Name: "admin", Password: HashPassword("secret"), Role: "admin"}})
 	return m
+}
+
+// doWork says that it began, and ends as the test says.
+func (m *member) doWork(ctx context.Context, a *jobs.Attempt) error {
+	a.Log("it began")
+	if err := a.Save(ctx, 1, 2, "half"); err != nil {
+		return err
+	}
+	select {
+	case err := <-m.work:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// runJobs runs the jobs until the test ends.
+func (m *member) runJobs(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- m.jobs.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
 }
 
 // give makes secret a token of the admin's.
@@ -237,7 +278,7 @@ func readyMember(t testing.TB) *member {
 }
 
 func (m *member) deps() Deps {
-	return Deps{Store: m.cluster.store, Cluster: m.cluster, Upgrader: m.upgrader,
+	return Deps{Store: m.cluster.store, Cluster: m.cluster, Upgrader: m.upgrader, Jobs: m.jobs,
 		Self: model.Member{ID: "m1", Name: "n1", API: "https://127.0.0.1:8092", Raft: "127.0.0.1:8093", Version: "1.0.0", Platform: "linux/amd64"}}
 }
 
@@ -291,7 +332,7 @@ func (m *member) want(t *testing.T, method, path, body string, status int, answe
 func checkShape(t *testing.T, what string, r *http.Response, body []byte) {
 	t.Helper()
 	kind := r.Header.Get("Content-Type")
-	if kind != "application/json" && kind != "application/yaml" {
+	if kind != "application/json" && kind != "application/yaml" && !(kind == textKind && r.StatusCode < 400) {
 		t.Errorf("%s: content type %q", what, kind)
 	}
 	if got := r.Header.Get("Content-Length"); got != fmt.Sprint(len(body)) && r.Request == nil {

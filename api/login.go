@@ -42,7 +42,7 @@ func newLogins() *logins {
 	return l
 }
 
-// withLogin asks who it is: a password (Basic) or a token (Bearer).
+// withLogin asks who it is: a password or a token (Basic), or a token (Bearer).
 func (a *API) withLogin(next handler) handler {
 	return func(h http.Header, r *http.Request) (int, any, error) {
 		user, err := a.whoIs(r)
@@ -59,7 +59,7 @@ func (a *API) whoIs(r *http.Request) (user string, err error) {
 		return "theseusd", nil
 	}
 	if name, password, ok := r.BasicAuth(); ok {
-		return a.byPassword(r.Context(), remoteHost(r), name, password)
+		return a.byBasic(r.Context(), remoteHost(r), name, password)
 	}
 	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(kind, "Bearer") {
@@ -70,6 +70,22 @@ func (a *API) whoIs(r *http.Request) (user string, err error) {
 
 func unauthorized(message string) error {
 	return &model.Problem{Kind: model.Unauthorized, Messages: []string{message}}
+}
+
+// byBasic takes a password, or one of the user's tokens in its place, as Docker
+// Trusted Registry does.
+func (a *API) byBasic(ctx context.Context, host, name, secret string) (string, error) {
+	if !tokenShaped(secret) {
+		return a.byPassword(ctx, host, name, secret)
+	}
+	if _, err := a.tokenAt(tokenHash(secret)); err != nil {
+		return a.byPassword(ctx, host, name, secret)
+	}
+	user, err := a.byToken(ctx, host, secret)
+	if err == nil && user != name {
+		return "", unauthorized("bad credentials")
+	}
+	return user, err
 }
 
 // byPassword checks a user and password. The record is read each time, so that

@@ -32,8 +32,11 @@ func (a *API) Shapes(ctx context.Context) (map[string]string, error) {
 	return shapes, err
 }
 
-// costly are reads that do something: a check is a trial run on every member.
-func costly() []string { return []string{"/api/v3/system/upgrade/check"} }
+// costly are reads that do something: a check is a trial run on every member, a
+// verification writes through each.
+func costly() []string {
+	return []string{"/api/v3/system/upgrade/check", "/api/v3/system/upgrade/verify"}
+}
 
 // shapeOf adds the shape of one route, if it answers well and with JSON.
 func (a *API) shapeOf(ctx context.Context, path string, shapes map[string]string) error {

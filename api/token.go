@@ -34,7 +34,7 @@ type verifiedToken struct {
 // out may not be applied here yet, so one that is unknown is looked for again
 // once this member is up to date.
 func (a *API) byToken(ctx context.Context, host, secret string) (string, error) {
-	if raw, err := base64.RawURLEncoding.DecodeString(secret); err != nil || len(raw) != tokenSize {
+	if !tokenShaped(secret) {
 		return "", badToken()
 	}
 	hash := tokenHash(secret)
@@ -59,6 +59,11 @@ func (a *API) byToken(ctx context.Context, host, secret string) (string, error) 
 		return "", badToken()
 	}
 	return t.User, nil
+}
+
+func tokenShaped(secret string) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(secret)
+	return err == nil && len(raw) == tokenSize
 }
 
 func badToken() error {

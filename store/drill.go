@@ -11,7 +11,7 @@ import (
 // one. Two versions that apply it to empty records have the same after each.
 func Drill(cluster model.Cluster) *Commands {
 	c := &Commands{each: true}
-	for _, part := range [][]Command{drillRecords(), drillForward(), drillBack(), drillLate()} {
+	for _, part := range [][]Command{drillRecords(), drillForward(), drillBack(), drillLate(), drillJobs()} {
 		for _, one := range part {
 			if open(one.Op, cluster) {
 				c.entries = append(c.entries, replayEntry{Index: uint64(len(c.entries) + 1), Data: one.Encode()})
@@ -157,4 +157,20 @@ func drillLate() []Command {
 		New(OpUpgradeBack, UpgradeMember{ID: id, Member: "n2"}),
 		New(OpUpgradeLate, UpgradeLate{ID: id, Member: "n2", Boot: "b"}),
 	})
+}
+
+// drillJobs is a job that fails, is triggered and done, and one that is canceled.
+func drillJobs() []Command {
+	const one, two = "job one", "job two"
+	return []Command{
+		New(OpJobMake, JobMake{ID: one, Action: "drill", By: "admin"}),
+		New(OpJobTake, JobTake{ID: one, Runner: "n1", Boot: "b", Note: "taken"}),
+		New(OpJobProgress, JobProgress{ID: one, Epoch: 1, Done: 1, Total: 2, Checkpoint: "1", Lines: []string{"drill"}}),
+		New(OpJobEnd, JobEnd{ID: one, Epoch: 1, To: model.JobFailed, Error: "drill"}),
+		New(OpJobTrigger, JobAsk{ID: one, Note: "triggered"}),
+		New(OpJobTake, JobTake{ID: one, Epoch: 1, Runner: "n2", Boot: "b"}),
+		New(OpJobEnd, JobEnd{ID: one, Epoch: 2, To: model.JobDone}),
+		New(OpJobMake, JobMake{ID: two, Action: "drill", By: "admin"}),
+		New(OpJobCancel, JobAsk{ID: two}),
+	}
 }

@@ -64,6 +64,13 @@ const (
 	OpUpgradeWait     Op = "upgrade.wait"
 	OpTurnBack        Op = "turn.back"
 	OpCanaryWrite     Op = "canary.write"
+
+	OpJobMake     Op = "job.make"
+	OpJobTake     Op = "job.take"
+	OpJobProgress Op = "job.progress"
+	OpJobEnd      Op = "job.end"
+	OpJobTrigger  Op = "job.trigger"
+	OpJobCancel   Op = "job.cancel"
 )
 
 // first stands for the first release: a command that was always there.
@@ -112,7 +119,7 @@ func atLevel[B any](level int, apply func(entry, B) error, sample B) op {
 // ops is the table. Building it anew at each call keeps it out of package state.
 func ops() map[Op]op {
 	table := map[Op]op{}
-	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), nextOps()} {
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), jobOps(), nextOps()} {
 		for name, row := range part {
 			table[name] = proper(name, row)
 		}

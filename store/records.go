@@ -20,6 +20,7 @@ var (
 	bucketTokens   = []byte("tokens")
 	bucketProfiles = []byte("profiles")
 	bucketHistory  = []byte("history") // upgrades that ended, newest first
+	bucketJobs     = []byte("jobs")
 	bucketAnswers  = []byte("answers") // request id to answer
 	bucketOrder    = []byte("order")   // and in which order to forget them
 )
@@ -35,7 +36,7 @@ var (
 // recordBuckets are the buckets of a fresh records.db.
 func recordBuckets() [][]byte {
 	return [][]byte{bucketMeta, bucketRecords, bucketMembers, bucketUsers, bucketTokens,
-		bucketProfiles, bucketHistory, bucketAnswers, bucketOrder}
+		bucketProfiles, bucketHistory, bucketJobs, bucketAnswers, bucketOrder}
 }
 
 // get reads one record strictly; ok is false when there is none.
@@ -127,6 +128,7 @@ func checkRecords(tx *bolt.Tx) error {
 		func() error { _, err := list[model.Token](tx, bucketTokens); return err },
 		func() error { _, err := list[model.Profile](tx, bucketProfiles); return err },
 		func() error { _, err := list[model.Upgrade](tx, bucketHistory); return err },
+		func() error { _, err := list[model.Job](tx, bucketJobs); return err },
 	} {
 		if err := check(); err != nil {
 			return err

@@ -128,6 +128,7 @@ func New(c Config) *Upgrader {
 	c.Cluster.Handle(pathDigest, u.answerDigest)
 	c.Cluster.Handle(pathProveBack, u.answerProveBack)
 	c.Cluster.Handle(pathCheck, u.answerCheck)
+	c.Cluster.Handle(pathStanding, u.answerStanding)
 	c.Cluster.Handle(pathRelease, u.answerRelease)
 	c.Cluster.HandleStream(pathBinary, u.answerBinary)
 	c.Cluster.Handle(pathLate, u.answerLate)

@@ -17,7 +17,7 @@ type flags struct {
 
 func rootCommand(a *app) *cobra.Command {
 	root := group("theseus", "Operate a Theseus cluster",
-		systemCommand(a), profilesCommand(a), infoCommand(a), packageCommand(a), catalogCommand(a))
+		systemCommand(a), profilesCommand(a), infoCommand(a), jobsCommand(a), packageCommand(a), catalogCommand(a))
 	root.Long = "Operate a Theseus cluster.\n\n" + environmentHelp + "\nExit codes:\n" + exitHelp()
 	root.Version = a.version
 	root.SetVersionTemplate("theseus {{.Version}}\n")

@@ -21,6 +21,7 @@ import (
 	"github.com/theseusd/theseus/store"
 	"github.com/theseusd/theseus/upgrader"
 	"github.com/theseusd/theseus/upgrader/binary"
+	"github.com/theseusd/theseus/upgrader/jobs"
 )
 
 // What one image passes on to the next, by name; see docs/protocol.md.
@@ -51,6 +52,7 @@ type daemon struct {
 	store    *store.Store
 	node     *cluster.Node
 	upgrader *upgrader.Upgrader
+	jobs     *jobs.Runner
 }
 
 // lock takes the data directory, or takes it over from the image before.
@@ -77,13 +79,13 @@ func (d *daemon) open(ctx context.Context) error {
 		}
 	}
 	for _, step := range []func(context.Context) error{
-		d.openListeners, d.openAPI, d.openDisk, d.entitle, d.openCluster, d.openUpgrader,
+		d.openListeners, d.openAPI, d.openDisk, d.entitle, d.openCluster, d.openUpgrader, d.openJobs,
 	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	d.api.SetReady(api.Deps{Store: d.store, Cluster: d.node, Upgrader: d.upgrader, Self: d.self})
+	d.api.SetReady(api.Deps{Store: d.store, Cluster: d.node, Upgrader: d.upgrader, Jobs: d.jobs, Self: d.self})
 	if err := d.own.Rewatch(); err != nil {
 		d.log.Error("nothing watches this attempt at a new binary", "error", err) // it serves all the same
 	}
@@ -251,6 +253,11 @@ func (d *daemon) openUpgrader(context.Context) error {
 		Store: d.store, Cluster: d.node, Process: d, Own: d.own, Trust: trust, Limits: staging.DefaultLimits(),
 		Self: d.self, Launch: start, DataDir: d.DataDir, Pulse: mainLoop{d}, Shapes: d.api.Shapes, Log: d.log,
 	})
+	return nil
+}
+
+func (d *daemon) openJobs(context.Context) error {
+	d.jobs = jobs.New(jobs.Config{Store: d.store, Cluster: d.node, Self: d.self, Actions: d.upgrader.Actions(), Log: d.log})
 	return nil
 }
 

@@ -55,6 +55,7 @@ func serve(ctx context.Context, c config) error {
 func (d *daemon) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.upgrader.Run(ctx) })
+	g.Go(func() error { return d.jobs.Run(ctx) })
 	g.Go(func() error { return d.node.Run(ctx) })
 	g.Go(func() error { return d.lookAround(ctx) })
 	g.Go(func() error {
