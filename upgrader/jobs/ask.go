@@ -18,6 +18,9 @@ func (r *Runner) Trigger(ctx context.Context, action, by, reason string) (j mode
 	if _, known := r.Actions[action]; !known {
 		return j, false, model.Problemf(model.Refused, "action: there is no %q; there is %s", action, strings.Join(slices.Sorted(maps.Keys(r.Actions)), ", "))
 	}
+	if err := r.Cluster.ReadIndex(ctx); err != nil {
+		return j, false, err
+	}
 	last, err := r.unended(action)
 	switch {
 	case err != nil:

@@ -33,6 +33,8 @@ type Cluster interface {
 	// Propose commits a command and returns when it is applied here. The same
 	// command, proposed again, is answered again and not applied again.
 	Propose(ctx context.Context, c store.Command) (store.Answer, error)
+	// ReadIndex returns when the local store is as new as the cluster was at the call.
+	ReadIndex(ctx context.Context) error
 	Leading() bool
 	Leadership() <-chan struct{}
 }

@@ -79,6 +79,8 @@ func (m member) Propose(_ context.Context, c store.Command) (store.Answer, error
 	return m.propose(c)
 }
 
+func (m member) ReadIndex(context.Context) error { return nil }
+
 func (m member) Leading() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
