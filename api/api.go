@@ -51,6 +51,7 @@ type Upgrader interface {
 	Rollback(ctx context.Context, by string) error
 	Exec() (upgrader.ExecAnswer, error)
 	Issues() ([]string, error)
+	Features() ([]model.Feature, error)
 	Status() (model.Profile, error)
 }
 
@@ -123,6 +124,7 @@ func (a *API) router() *chi.Mux {
 	r.Post(root+"/profiles/{name}/params/*", login(a.setParam))
 	r.Delete(root+"/profiles/{name}/params/*", login(a.removeParam))
 
+	get(r, root+"/features", login(a.listFeatures))
 	get(r, root+"/jobs", login(a.listJobs))
 	r.Post(root+"/jobs", login(a.makeJob))
 	get(r, root+"/jobs/{id}", login(a.getJob))

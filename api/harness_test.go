@@ -186,6 +186,10 @@ func (s *script) steered(how, by string) error {
 
 func (s *script) Issues() ([]string, error) { return s.issues, nil }
 
+func (s *script) Features() ([]model.Feature, error) {
+	return []model.Feature{{Name: "pause", Active: true}}, s.err
+}
+
 func (s *script) Exec() (upgrader.ExecAnswer, error) { return s.exec, s.err }
 
 func (s *script) Status() (model.Profile, error) {

@@ -59,6 +59,9 @@ func TestAHeldUpgradeGoesBackAndForthAndLosesNothing(t *testing.T) {
 		t.Errorf("it is held as %+v", held)
 	}
 	runs(t, c, before, v110, samePID)
+	if era := feature(t, c, m, "era"); era.Active || !strings.Contains(era.Reason, "until the upgrade to 1.1.0 is completed") {
+		t.Errorf("before completion there is %+v", era)
+	}
 	asked(t, c, m, rollbackPath)
 	back := until(t, c, m, "all to be back", func(s Status) bool { return s.Status == "failed" })
 
@@ -81,6 +84,9 @@ func TestAHeldUpgradeGoesBackAndForthAndLosesNothing(t *testing.T) {
 		t.Errorf("forward again it ended %+v", again)
 	}
 	runs(t, c, before, v110, samePID)
+	if era := feature(t, c, m, "era"); !era.Active {
+		t.Errorf("after completion there is %+v", era)
+	}
 	if tallies.Failed() != 0 || tallies.Requests() == 0 {
 		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
 	}
@@ -218,4 +224,16 @@ func TestS16ClustersWithoutASpareVoterGoBackToo(t *testing.T) {
 			answered(t, a, err, http.StatusOK)
 		})
 	}
+}
+
+// feature is what m says of a feature by name.
+func feature(t *testing.T, c *Cluster, m *Member, name string) model.Feature {
+	t.Helper()
+	var all []model.Feature
+	check(t, c.Get(within(t), m, "/api/v3/features?consistent=true", &all))
+	i := slices.IndexFunc(all, func(f model.Feature) bool { return f.Name == name })
+	if i < 0 {
+		t.Fatalf("%s is not among %+v", name, all)
+	}
+	return all[i]
 }

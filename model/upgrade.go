@@ -146,6 +146,9 @@ type Upgrade struct {
 	Rollback string `json:"rollback,omitempty"` // who asked to go back; "" once it does
 	Proof    *Proof `json:"proof,omitempty"`    // of the first member that was through
 	Back     string `json:"back,omitempty"`     // how going back ended: BackDone or BackFailed
+
+	Backup    string `json:"backup,omitempty"`     // name of the one that was made before anything changed
+	BackupRun int    `json:"backup-run,omitempty"` // and in which run
 }
 
 // How going back ended.

@@ -11,7 +11,7 @@ import (
 // one. Two versions that apply it to empty records have the same after each.
 func Drill(cluster model.Cluster) *Commands {
 	c := &Commands{each: true}
-	for _, part := range [][]Command{drillRecords(), drillForward(), drillBack(), drillLate(), drillJobs()} {
+	for _, part := range [][]Command{drillBegin(), drillRestore(), drillRecords(), drillForward(), drillBack(), drillLate(), drillJobs()} {
 		for _, one := range part {
 			if open(one.Op, cluster) {
 				c.entries = append(c.entries, replayEntry{Index: uint64(len(c.entries) + 1), Data: one.Encode()})
@@ -31,12 +31,18 @@ func drillMember(id, version string) Command {
 		ID: id, Name: id, Version: version, Image: "sha256:" + version, Platform: "linux/amd64", Boot: id + version}})
 }
 
+// drillBegin is a new cluster.
+func drillBegin() []Command {
+	return []Command{
+		New(OpClusterInit, ClusterInit{Cluster: model.Cluster{ID: "drill", Version: drillOld}, Admin: model.User{Name: "admin"}}),
+		New(OpClusterLevel, ClusterLevel{Before: 0, Level: Level}),
+	}
+}
+
 // drillRecords is what is there before any upgrade.
 func drillRecords() []Command {
 	const profile = "drill"
 	return []Command{
-		New(OpClusterInit, ClusterInit{Cluster: model.Cluster{ID: "drill", Version: drillOld}, Admin: model.User{Name: "admin"}}),
-		New(OpClusterLevel, ClusterLevel{Before: 0, Level: Level}),
 		drillMember("n1", drillOld), drillMember("n2", drillOld), drillMember("n3", drillOld),
 		New(OpMemberRemove, MemberRemove{ID: "n3"}),
 		New(OpTokenPut, TokenPut{Token: model.Token{Hash: "a", User: "admin", Expires: "2001-01-01T00:00:00Z"}}),
@@ -115,7 +121,7 @@ func drillForward() []Command {
 		checked(1, "drill"), drillMove(id, model.Checking, model.Failed),
 		New(OpUpgradeStart, UpgradeStart{ID: id, Members: drillPlan(), Note: "started"}),
 		New(OpUpgradeElapsed, UpgradeElapsed{ID: id, For: "drill", Passed: 1}), New(OpUpgradeWait, UpgradeWait{ID: id, Wait: wait}),
-		checked(2), New(OpUpgradeNote, ref), drillMove(id, model.Checking, model.Rolling),
+		checked(2), New(OpUpgradeNote, ref), New(OpUpgradeBackup, UpgradeBackup{ID: id, Run: 2, Backup: "drill"}), drillMove(id, model.Checking, model.Rolling),
 		New(OpUpgradePause, UpgradePause{ID: id, By: "admin"}), New(OpUpgradeResume, ref),
 	}, drillTurn(id, "n1", 1, OpTurnGrant, model.Done), []Command{
 		drillMember("n1", drillNew), New(OpClusterFloor, ClusterFloor{Version: drillNew}),

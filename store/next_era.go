@@ -26,3 +26,7 @@ func markEra(e entry, c EraMark) error {
 	cluster.Era = &c.Era
 	return put(e.tx, bucketRecords, keyCluster, cluster)
 }
+
+func nextFeatures() []Feature {
+	return []Feature{{"era", "the record of when the cluster version last moved", OpEraMark}}
+}

@@ -4,3 +4,5 @@ package store
 
 // nextOps are the commands that only the next version knows.
 func nextOps() map[Op]op { return nil }
+
+func nextFeatures() []Feature { return nil }

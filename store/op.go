@@ -71,6 +71,13 @@ const (
 	OpJobEnd      Op = "job.end"
 	OpJobTrigger  Op = "job.trigger"
 	OpJobCancel   Op = "job.cancel"
+
+	OpBackupMade    Op = "backup.made"
+	OpUpgradeBackup Op = "upgrade.backup"
+	OpRestoreBegin  Op = "restore.begin"
+	OpRestorePut    Op = "restore.put"
+	OpRestoreCommit Op = "restore.commit"
+	OpRestoreDrop   Op = "restore.drop"
 )
 
 // first stands for the first release: a command that was always there.
@@ -119,7 +126,7 @@ func atLevel[B any](level int, apply func(entry, B) error, sample B) op {
 // ops is the table. Building it anew at each call keeps it out of package state.
 func ops() map[Op]op {
 	table := map[Op]op{}
-	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), jobOps(), nextOps()} {
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), jobOps(), backupOps(), restoreOps(), nextOps()} {
 		for name, row := range part {
 			table[name] = proper(name, row)
 		}

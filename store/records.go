@@ -21,6 +21,7 @@ var (
 	bucketProfiles = []byte("profiles")
 	bucketHistory  = []byte("history") // upgrades that ended, newest first
 	bucketJobs     = []byte("jobs")
+	bucketRestore  = []byte("restore") // records of a backup that are not swapped in yet
 	bucketAnswers  = []byte("answers") // request id to answer
 	bucketOrder    = []byte("order")   // and in which order to forget them
 )
@@ -36,7 +37,7 @@ var (
 // recordBuckets are the buckets of a fresh records.db.
 func recordBuckets() [][]byte {
 	return [][]byte{bucketMeta, bucketRecords, bucketMembers, bucketUsers, bucketTokens,
-		bucketProfiles, bucketHistory, bucketJobs, bucketAnswers, bucketOrder}
+		bucketProfiles, bucketHistory, bucketJobs, bucketRestore, bucketAnswers, bucketOrder}
 }
 
 // get reads one record strictly; ok is false when there is none.
@@ -129,6 +130,8 @@ func checkRecords(tx *bolt.Tx) error {
 		func() error { _, err := list[model.Profile](tx, bucketProfiles); return err },
 		func() error { _, err := list[model.Upgrade](tx, bucketHistory); return err },
 		func() error { _, err := list[model.Job](tx, bucketJobs); return err },
+		func() error { _, _, err := get[restoring](tx, bucketRecords, keyRestore); return err },
+		func() error { _, _, err := get[[]model.Backup](tx, bucketRecords, keyBackups); return err },
 	} {
 		if err := check(); err != nil {
 			return err

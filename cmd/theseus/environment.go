@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -19,9 +20,20 @@ const environmentHelp = `Environment (the names of Digital Rebar, RS_..., are re
   THESEUS_TRUSTED_KEY, THESEUS_ALLOW_UNSIGNED
                     whose signature is taken of it, as --trusted-key (with commas
                     between several) and --allow-unsigned say
+Every other flag has a variable too, which its help names: THESEUS_ON_FAILURE is
+--on-failure. A flag that is given goes before it; a list has commas.
 `
 
 const defaultEndpoint = "https://127.0.0.1:8092"
+
+// dial is the client to ask with, at the member that was named if one was.
+func (a *app) dial(ctx context.Context) (*client.Client, error) {
+	api, err := a.connect()
+	if err != nil || a.flags.via == "" {
+		return api, err
+	}
+	return api.Via(ctx, a.flags.via)
+}
 
 // connect makes the client that flags and environment ask for.
 func (a *app) connect() (*client.Client, error) {
@@ -46,8 +58,17 @@ func (a *app) endpoint() string {
 	return first(a.flags.endpoint, a.env("THESEUS_ENDPOINT"), a.env("RS_ENDPOINT"), a.env("RS_ENDPOINTS"), defaultEndpoint)
 }
 
-// login prefers our own names to Digital Rebar's, and a token to a key.
+// hasLogin says whether the environment has one.
+func (a *app) hasLogin() bool {
+	return first(a.env("THESEUS_TOKEN"), a.env("THESEUS_KEY"), a.env("RS_TOKEN"), a.env("RS_KEY")) != ""
+}
+
+// login prefers what was typed, our own names to Digital Rebar's, and a token to a key.
 func (a *app) login(conf *client.Config) error {
+	if a.typed != "" {
+		conf.User, conf.Password, _ = strings.Cut(a.typed, ":")
+		return nil
+	}
 	for _, prefix := range []string{"THESEUS_", "RS_"} {
 		if conf.Token = a.env(prefix + "TOKEN"); conf.Token != "" {
 			return nil

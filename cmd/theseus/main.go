@@ -1,8 +1,9 @@
 // Command theseus operates a Theseus cluster from a terminal or a script.
 //
 // Data goes to stdout and to nothing else; messages, progress and errors go to
-// stderr. On a terminal data is a table, elsewhere JSON, or as -o says. It never
-// asks a question. What an exit code means is in exit.go.
+// stderr. On a terminal data is a table, elsewhere JSON, or as -o says. Only an
+// upgrade without a FILE, on a terminal, asks questions (interactive.go). What an
+// exit code means is in exit.go.
 package main
 
 import (
@@ -31,7 +32,7 @@ func newApp() *app {
 	return &app{
 		version: version, env: os.Getenv, patience: 5 * time.Second,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		outTerminal: terminal(os.Stdout), errTerminal: terminal(os.Stderr), width: width,
+		inTerminal: terminal(os.Stdin) && terminal(os.Stderr), outTerminal: terminal(os.Stdout), errTerminal: terminal(os.Stderr), width: width,
 	}
 }
 
@@ -59,10 +60,11 @@ type app struct {
 	stdout   io.Writer
 	stderr   io.Writer
 
-	outTerminal, errTerminal bool
-	width                    func() int // columns of the terminal
+	inTerminal, outTerminal, errTerminal bool
+	width                                func() int // columns of the terminal
 
 	flags flags
+	typed string // user:password that a person was asked for
 }
 
 // terminal says whether f is a terminal on which a line can be drawn again.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -13,11 +14,12 @@ type flags struct {
 	ca       string
 	insecure bool
 	output   string
+	via      string
 }
 
 func rootCommand(a *app) *cobra.Command {
 	root := group("theseus", "Operate a Theseus cluster",
-		systemCommand(a), profilesCommand(a), infoCommand(a), jobsCommand(a), packageCommand(a), catalogCommand(a))
+		systemCommand(a), profilesCommand(a), infoCommand(a), featuresCommand(a), jobsCommand(a), packageCommand(a), catalogCommand(a))
 	root.Long = "Operate a Theseus cluster.\n\n" + environmentHelp + "\nExit codes:\n" + exitHelp()
 	root.Version = a.version
 	root.SetVersionTemplate("theseus {{.Version}}\n")
@@ -29,6 +31,9 @@ func rootCommand(a *app) *cobra.Command {
 	f.BoolVarP(&a.flags.insecure, "insecure", "k", false, "take any certificate")
 	f.StringVarP(&a.flags.output, "output", "o", "", "json, yaml or table (default: table on a terminal, else json)")
 	f.StringVar(&a.flags.output, "format", "", "the same as --output")
+	f.StringVar(&a.flags.via, "via", "", "ask this member, by name or id; the endpoint is asked where it is")
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return fromEnvironment(c, a.env) }
+	nameVariables(root)
 	return root
 }
 
@@ -62,7 +67,13 @@ type usageError struct {
 	err  error
 }
 
-func usage(c *cobra.Command, err error) error { return &usageError{c.CommandPath(), err} }
+// usage adds the variable where a flag that err is about was not typed.
+func usage(c *cobra.Command, err error) error {
+	if names := ofEnvironment(c, err.Error()); len(names) > 0 {
+		err = fmt.Errorf("%w; it is from %s", err, strings.Join(names, ", "))
+	}
+	return &usageError{c.CommandPath(), err}
+}
 
 func (e *usageError) Error() string {
 	return fmt.Sprintf("%v (%s --help says more)", e.err, e.path)

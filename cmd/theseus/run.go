@@ -53,21 +53,26 @@ out is finished with, and the next one goes when it opens again. What is
 scheduled is seen by status and taken back by cancel.`
 	run := runFlags(c.Flags())
 	at := c.Flags().String("at", "", `when to start: 22:00 (the next), "2026-11-21 22:00" or RFC 3339`)
+	wait := maxWait(c.Flags())
 	window := c.Flags().String("window", "", `when members may go: "22:00-04:00", "Mon-Fri 22:00-04:00 Europe/Berlin"; several with ;`)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o := run(c)
 		if err := schedule(&o, *at, *window, time.Now(), ownZone); err != nil {
 			return usage(c, err)
 		}
-		return a.with(c, func(api *client.Client) error {
-			u, err := api.Start(c.Context(), o)
-			if err != nil {
-				return err
-			}
-			return a.show(c, u.Raw, upgradeTable)
+		return wait(c, func() error {
+			return a.with(c, func(api *client.Client) error { return a.start(c, api, o) })
 		})
 	}
 	return c
+}
+
+func (a *app) start(c *cobra.Command, api *client.Client, o client.RunOptions) error {
+	u, err := api.Start(c.Context(), o)
+	if err != nil {
+		return unlessWaited(c.Context(), err, "it may have been started: see theseus system upgrade status")
+	}
+	return a.show(c, u.Raw, upgradeTable)
 }
 
 // schedule puts the flags that say when into o; "" says nothing.

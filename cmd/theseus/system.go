@@ -55,7 +55,7 @@ func (a *app) with(c *cobra.Command, do func(*client.Client) error) error {
 	if _, err := a.format(c); err != nil {
 		return err
 	}
-	api, err := a.connect()
+	api, err := a.dial(c.Context())
 	if err != nil {
 		return err
 	}

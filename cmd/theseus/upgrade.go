@@ -29,10 +29,19 @@ after a failure too, and follows it if it is under way. What happens is written
 line by line as it happens; with -o json or yaml the lines go to stderr and the
 last state to stdout. A server that upgrades itself alone, in one step, is
 handed the archive and followed until it runs another version.
+
+Without a FILE, on a terminal, what is missing is asked for: a member that can be
+reached, a login, the archive. The plan is shown and what a trial run on every
+member finds; then there is one question, and nothing starts without a yes.
 ` + fileHelp
 	run, wait := runFlags(c.Flags()), maxWait(c.Flags())
+	var guided guideFlags
+	guided.define(c.Flags())
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) != 1 {
+		if len(args) == 0 {
+			return wait(c, func() error { return (&guide{a, guided, c, run(c)}).run() })
+		}
+		if len(args) > 1 {
 			return usage(c, fmt.Errorf("want one FILE or a command"))
 		}
 		return wait(c, func() error {
@@ -53,6 +62,11 @@ func (a *app) upgrade(c *cobra.Command, api *client.Client, file string, o clien
 		return err
 	}
 	defer in.Close()
+	return a.handOver(c, api, in, info, o)
+}
+
+// handOver upgrades to an archive by the way that the server has.
+func (a *app) handOver(c *cobra.Command, api *client.Client, in *archive, info model.Info, o client.RunOptions) error {
 	switch {
 	case slices.Contains(info.Features, "two-phase-rolling-upgrades"):
 		return a.rolling(c, api, in, o)
