@@ -55,6 +55,10 @@ func (a *API) call(h handler, header http.Header, r *http.Request) (status int, 
 
 // write is the one place where an answer goes out.
 func (a *API) write(w http.ResponseWriter, r *http.Request, v *visit, status int, body any) {
+	if f, ok := body.(download); ok {
+		a.logAccess(r, v, status, a.send(w, f))
+		return
+	}
 	if s, ok := body.(stream); ok {
 		a.logAccess(r, v, status, a.pour(w, r, s))
 		return

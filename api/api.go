@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -45,6 +46,7 @@ type Upgrader interface {
 	Unstage(ctx context.Context, by string) (pending bool, err error)
 	Complete(ctx context.Context, body []byte, by string) error
 	CheckAll(ctx context.Context) (model.CheckReport, error)
+	Plan(to string, known []string) (model.Plan, error)
 	VerifyAll(ctx context.Context) (model.VerifyReport, error)
 	Pause(ctx context.Context, by string) error
 	Resume(ctx context.Context, by string) error
@@ -53,6 +55,11 @@ type Upgrader interface {
 	Issues() ([]string, error)
 	Features() ([]model.Feature, error)
 	Status() (model.Profile, error)
+	Backup(ctx context.Context, reason, by string) (model.Backup, error)
+	Backups(ctx context.Context) (model.BackupList, error)
+	OpenBackup(ctx context.Context, name string) (body io.ReadCloser, size int64, err error)
+	DropBackup(ctx context.Context, name string) error
+	Restore(ctx context.Context, body io.Reader, by string) (model.Restored, error)
 }
 
 // Deps are the floors below.
@@ -130,6 +137,12 @@ func (a *API) router() *chi.Mux {
 	get(r, root+"/jobs/{id}", login(a.getJob))
 	r.Delete(root+"/jobs/{id}", login(a.cancelJob))
 	r.Get(root+"/jobs/{id}/log", login(a.jobLog))
+	get(r, root+"/backups", login(a.listBackups))
+	r.Post(root+"/backups", login(a.makeBackup))
+	r.Post(root+"/backups/restore", login(a.restore))
+	r.Get(root+"/backups/{name}", login(a.getBackup))
+	r.Delete(root+"/backups/{name}", login(a.dropBackup))
+
 	get(r, "/api/v0/jobs", login(a.listRegistryJobs))
 	r.Post("/api/v0/jobs", login(a.makeRegistryJob))
 
@@ -147,6 +160,7 @@ func (a *API) router() *chi.Mux {
 	r.Post(root+"/system/upgrade/pause", login(a.pause))
 	r.Post(root+"/system/upgrade/resume", login(a.resume))
 	r.Post(root+"/system/upgrade/rollback", login(a.rollback))
+	get(r, root+"/system/upgrade/plan", login(a.plan))
 	r.Get(root+"/system/upgrade/check", login(a.check))
 	r.Post(root+"/system/upgrade/check", login(a.check))
 	r.Get(root+"/system/upgrade/verify", login(a.verify))

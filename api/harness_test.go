@@ -120,10 +120,34 @@ type script struct {
 	report  model.CheckReport
 
 	verified model.VerifyReport
+	plan     func(to string, known []string) (model.Plan, error)
 }
 
 func (s *script) CheckAll(context.Context) (model.CheckReport, error) {
 	return s.report, s.err
+}
+
+func (s *script) Plan(to string, known []string) (model.Plan, error) {
+	if s.plan != nil {
+		return s.plan(to, known)
+	}
+	return model.Plan{Hops: []model.Hop{}}, s.err
+}
+
+func (s *script) Backup(_ context.Context, reason, by string) (model.Backup, error) {
+	return model.Backup{Name: "manual-1.backup", By: by, Reason: reason}, s.err
+}
+func (s *script) Backups(context.Context) (model.BackupList, error) {
+	return model.BackupList{Backups: []model.Backup{}, Silent: []string{"m2"}}, s.err
+}
+func (s *script) OpenBackup(_ context.Context, name string) (io.ReadCloser, int64, error) {
+	return io.NopCloser(strings.NewReader(name)), int64(len(name)), s.err
+}
+func (s *script) DropBackup(context.Context, string) error { return s.err }
+func (s *script) Restore(_ context.Context, body io.Reader, by string) (r model.Restored, err error) {
+	s.got, _ = io.ReadAll(body)
+	s.by = by
+	return r, s.err
 }
 
 func (s *script) VerifyAll(context.Context) (model.VerifyReport, error) { return s.verified, s.err }
@@ -214,6 +238,11 @@ type member struct {
 }
 
 func newMember(t testing.TB) *member {
+	return newMemberOf(t, model.Cluster{ID: "c1", Version: "1.0.0"})
+}
+
+// newMemberOf is newMember for another cluster.
+func newMemberOf(t testing.TB, c model.Cluster) *member {
 	t.Helper()
 	s, err := store.Open(t.TempDir(), store.Options{})
 	if err != nil {
@@ -231,7 +260,7 @@ func newMember(t testing.TB) *member {
 	m.API = New(log)
 	m.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:secret"))
 	must(t, m.cluster, store.OpClusterInit, store.ClusterInit{
-		Cluster: model.Cluster{ID: "c1", Version: "1.0.0"},
+		Cluster: c,
 		Admin:   model.User{Name: "admin", Password: HashPassword("secret"), Role: "admin"}})
 	return m
 }

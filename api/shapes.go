@@ -35,7 +35,7 @@ func (a *API) Shapes(ctx context.Context) (map[string]string, error) {
 // costly are reads that do something: a check is a trial run on every member, a
 // verification writes through each.
 func costly() []string {
-	return []string{"/api/v3/system/upgrade/check", "/api/v3/system/upgrade/verify"}
+	return []string{"/api/v3/system/upgrade/check", "/api/v3/system/upgrade/verify", "/api/v3/backups"}
 }
 
 // shapeOf adds the shape of one route, if it answers well and with JSON.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/theseusd/theseus/model"
@@ -17,4 +18,16 @@ func TestVerifyAnswersTheReport(t *testing.T) {
 	}
 	m.upgrader.err = model.Problemf(model.Conflict, "the upgrade is under way")
 	m.want(t, "GET", path, "", 409, `{"Model":"system","Key":"upgrade/verify","Type":"GET","Messages":["the upgrade is under way"],"Code":409}`)
+}
+
+func TestNobodyVerifiesTheClusterToSeeWhatTheAPILooksLike(t *testing.T) {
+	shapes, err := readyMember(t).Shapes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := range shapes {
+		if strings.Contains(at, "upgrade/verify") {
+			t.Errorf("asked for %s", at)
+		}
+	}
 }

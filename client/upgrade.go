@@ -62,6 +62,7 @@ type RunOptions struct {
 	HoldAfter int            // pause when so many members are done; 0: never
 	Hold      bool           // completion waits for the operator
 	Force     bool           // try a build again that failed before
+	NoBackup  bool           // begin without a backup
 }
 
 // body is nil when nothing is said.
@@ -95,6 +96,9 @@ func (o RunOptions) care(said map[string]any) {
 	}
 	if len(o.Ignore) > 0 {
 		said["ignore"] = o.Ignore
+	}
+	if o.NoBackup {
+		said["backup"] = model.BackupNone
 	}
 	if o.HoldAfter != 0 {
 		said["holdAfter"] = o.HoldAfter

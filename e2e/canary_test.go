@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,30 @@ func TestACanaryThatDoesNotWorkStopsTheRollout(t *testing.T) {
 			}
 			runs(t, c, before, v100, samePID)
 		})
+	}
+}
+
+// A halt halts the rollout; the member on which the new version does not work goes
+// back by itself, as any that failed.
+func TestF20AMemberThatDoesNotWorkGoesBackByItself(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, nil)
+	ctx := within(t)
+	before := must[Snapshot](t)(c.Look(ctx))
+	m := c.Members[0]
+	check(t, c.Staged(ctx, m, archive(t, Build{Version: "1.1.0", Fault: "shadow"})))
+	check(t, c.Run(ctx, m, `{"probation":"0s"}`))
+
+	end := until(t, c, m, "its first member to be back", func(s Status) bool { return s.at("reverted") == 1 })
+
+	if order := turns(end.Transcript); end.Status != "failed" || end.Back != "" || len(order) != 2 || order[0] != order[1] || !strings.Contains(end.Final, "its writes are lost") {
+		t.Errorf("it ended %+v", end)
+	}
+	runs(t, c, before, v100, samePID)
+	for _, through := range c.Members {
+		check(t, c.CreateProfile(ctx, through, "kept-by-"+through.Name))
+		a, err := c.Do(ctx, m, get("/api/v3/profiles/kept-by-"+through.Name+"?consistent=true"))
+		answered(t, a, err, http.StatusOK)
 	}
 }
 

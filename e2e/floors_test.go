@@ -19,7 +19,7 @@ var floors = []struct {
 	may []string
 }{
 	{"cmd/theseusd", []string{"api", "upgrader", "cluster", "store", "staging", "model", "internal"}},
-	{"cmd/theseus", []string{"client", "staging", "model"}},
+	{"cmd/theseus", []string{"client", "staging", "store/backup", "internal/durable", "model"}},
 	{"e2e/demo", []string{"e2e"}},
 	{"e2e/bench", []string{"e2e"}},
 	{"e2e/chaos", []string{"e2e", "model"}},
@@ -31,7 +31,8 @@ var floors = []struct {
 	{"upgrader/jobs", []string{"store", "model"}},
 	{"upgrader", []string{"upgrader/policy", "upgrader/binary", "upgrader/preflight", "upgrader/jobs", "store", "staging", "model", "internal"}},
 	{"cluster", []string{"store", "model", "internal"}},
-	{"store", []string{"model", "internal"}},
+	{"store/backup", []string{"model"}},
+	{"store", []string{"store/backup", "model", "internal"}},
 	{"staging/catalog", []string{"staging", "model", "internal/durable"}},
 	{"staging", []string{"model", "internal/durable"}},
 	{"client", []string{"model"}},
@@ -45,7 +46,7 @@ var homes = map[string][]string{
 	"github.com/go-chi/chi":             {"api"},
 	"github.com/hashicorp/raft":         {"cluster", "store"},
 	"go.etcd.io/bbolt":                  {"store"},
-	"github.com/Masterminds/semver":     {"upgrader/policy", "upgrader/preflight", "store", "cluster", "staging/catalog"},
+	"github.com/Masterminds/semver":     {"upgrader/policy", "upgrader/preflight", "store", "cluster", "staging", "staging/catalog"},
 	"github.com/syndtr/gocapability":    {"upgrader/binary"},
 	"aead.dev/minisign":                 {"staging"},
 	"github.com/anishathalye/porcupine": {"e2e/chaos"},

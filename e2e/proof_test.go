@@ -40,7 +40,9 @@ func TestCheckTriesTheStagedVersionOutOnEveryMemberAndChangesNothing(t *testing.
 	c := newCluster(t, nil)
 	ctx := within(t)
 	m := c.Members[0]
-	refused(t, must[Answer](t)(c.Do(ctx, m, Request{Method: "POST", Path: checkPath})), http.StatusNotFound, "nothing is staged")
+	if r := checkReport(ctx, t, c, "POST"); !r.OK || r.Version != "" || len(r.Members) != 3 || !strings.Contains(r.Members[0].Note, "nothing is staged") {
+		t.Errorf("with nothing staged the report is %+v", r)
+	}
 	check(t, c.Staged(ctx, m, archive(t, v110)))
 	written(ctx, t, c, 5)
 	was := must[Status](t)(c.Status(ctx, m))
@@ -75,7 +77,9 @@ func TestCheckTriesTheStagedVersionOutOnEveryMemberAndChangesNothing(t *testing.
 		!strings.Contains(text, "the way back to 1.0.0 is proven, ") {
 		t.Errorf("the upgrade ended %+v", end)
 	}
-	refused(t, must[Answer](t)(c.Do(ctx, m, Request{Method: "POST", Path: checkPath})), http.StatusConflict, "finished")
+	if r := checkReport(ctx, t, c, "POST"); r.Version != "" {
+		t.Errorf("after the end the report is %+v", r)
+	}
 }
 
 func TestCheckFindsABuildThatCannotReadTheState(t *testing.T) {
@@ -90,7 +94,7 @@ func TestCheckFindsABuildThatCannotReadTheState(t *testing.T) {
 			t.Errorf("the report is %+v", r)
 		}
 		for _, one := range r.Members {
-			if len(one.Findings) != 1 || !strings.Contains(one.Findings[0], "cannot read members") {
+			if found := one.Refusals(); len(found) != 1 || !strings.Contains(found[0].What, "cannot read members") {
 				t.Errorf("%+v", one)
 			}
 		}
@@ -114,7 +118,7 @@ func TestABuildThatMakesOtherRecordsOfTheLogIsCaughtBeforeAnythingChanges(t *tes
 	check(t, c.Staged(ctx, c.Members[0], archive(t, Build{Version: "1.1.0", Fault: "badreplay"})))
 	r := checkReport(ctx, t, c, "POST")
 	for _, one := range r.Members { // nobody has written yet: the drill tells
-		if len(one.Findings) != 1 || !strings.Contains(one.Findings[0], "makes other records than 1.0.0 of command param.set at index") {
+		if found := one.Refusals(); len(found) != 1 || !strings.Contains(found[0].What, "makes other records than 1.0.0 of command param.set at index") {
 			t.Errorf("before any write: %+v", one)
 		}
 	}

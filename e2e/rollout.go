@@ -45,6 +45,7 @@ type Node struct {
 	Version string `json:"version"`
 	Image   string `json:"image"`
 	Step    string `json:"step"`
+	Since   string `json:"since"`
 	Attempt int    `json:"attempt"`
 }
 

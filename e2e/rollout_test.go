@@ -37,6 +37,7 @@ func TestARollingUpgradeIsNoticedByNobody(t *testing.T) {
 		t.Error(err)
 	}
 	runs(t, c, before, v110, samePID)
+	verified(t, c, v110.Version)
 	t.Logf("%d requests, out of service for %s, writes stalled for %s", tallies.Requests(), tallies.LongestGap(), tallies.LongestStall())
 }
 

@@ -42,3 +42,9 @@ type BackupContents struct {
 	SHA256   string       `json:"sha256"`
 	Digest   string       `json:"digest"` // of the records alone
 }
+
+// Restored is what a restore has brought.
+type Restored struct {
+	BackupContents
+	Cluster string `json:"cluster"` // the new id of the cluster
+}

@@ -15,6 +15,6 @@ type Hop struct {
 	To     string `json:"to"`   // a version, or a release line such as 3.2.x where none is known
 	Rule   string `json:"rule"` // the name of the rule that decided
 	Reason string `json:"reason"`
-	Known  string `json:"known,omitempty"` // where the version is known from: staged, catalog, or named
+	Known  string `json:"known,omitempty"` // where the version To is known from: staged or named; "" where it is not
 	Backup bool   `json:"backup"`          // a backup is made before
 }

@@ -14,6 +14,7 @@ type Archive struct {
 	// the same for theseus, where the package brings it.
 	Images map[string]string `json:"images"`
 	CLIs   map[string]string `json:"clis,omitempty"`
+	Rules  *Rules            `json:"rules,omitempty"` // nil: the version table alone
 }
 
 // Staging is the record of an archive on its way to every member.
@@ -96,17 +97,21 @@ type Options struct {
 	Ignore    []string      `json:"ignore,omitempty"`     // findings that the operator accepts, by name
 	Await     time.Duration `json:"await,omitempty"`      // how much longer members that are down may take to come to the checking
 	Force     bool          `json:"force,omitempty"`      // a build that failed before is tried again
+	Backup    string        `json:"backup,omitempty"`     // BackupNone, or "" for one before a minor or major upgrade
 }
 
 // OnFailureRollback has a rollout that fails go back by itself.
 const OnFailureRollback = "rollback"
+
+// BackupNone has a run begin without a backup of its own.
+const BackupNone = "none"
 
 // IgnoreQuorum accepts restarts that leave too few voters to write for a moment.
 const IgnoreQuorum = "quorum"
 
 // Plain says whether o asks for nothing that the first release did not know.
 func (o Options) Plain() bool {
-	return !o.Hold && o.HoldAfter == 0 && o.OnFailure == "" && len(o.Ignore) == 0 && o.Await == 0 && !o.Force
+	return !o.Hold && o.HoldAfter == 0 && o.OnFailure == "" && len(o.Ignore) == 0 && o.Await == 0 && !o.Force && o.Backup == ""
 }
 
 // Schedule is a start that was ordered and has not come yet.
@@ -171,6 +176,7 @@ type Proof struct {
 	Member   string   `json:"member"`
 	At       string   `json:"at"`                 // RFC 3339
 	Findings []string `json:"findings,omitempty"` // none: it works, and the way back is open
+	Unfit    bool     `json:"unfit,omitempty"`    // it does not work there, and the way back is open: the member goes back
 }
 
 // Progress is one member's way through the upgrade.

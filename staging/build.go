@@ -86,6 +86,7 @@ func (m *Manifest) join(extra Manifest) error {
 	if m.Version == "" {
 		m.Version = extra.Version
 	}
+	m.Rules = extra.Rules
 	for _, field := range []struct{ name, own, extra string }{
 		{"name", m.Name, extra.Name},
 		{"version", m.Version, extra.Version},

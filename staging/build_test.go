@@ -116,7 +116,8 @@ func TestARecipeThatCannotBeBuiltIsRefused(t *testing.T) {
 		{"an empty daemon", Recipe{Version: "1.1.0", Bins: empty}, []string{"theseusd", "not a file with a program"}},
 		{"another version in the extra manifest", Recipe{Version: "1.1.0", Bins: two, Extra: []byte("version: 1.2.0\n")}, []string{`"version"`, `"1.2.0"`, `"1.1.0"`}},
 		{"other platforms in the extra manifest", Recipe{Version: "1.1.0", Bins: two, Extra: []byte("platforms: [linux/s390x]\n")}, []string{`"platforms"`, "linux/s390x"}},
-		{"a field that is not known", Recipe{Version: "1.1.0", Bins: two, Extra: []byte("requires: {}\n")}, []string{`"requires"`, "line 1"}},
+		{"a field that is not known", Recipe{Version: "1.1.0", Bins: two, Extra: []byte("needs: {}\n")}, []string{`"needs"`, "line 1"}},
+		{"a rule that its version cannot keep", Recipe{Version: "1.1.0", Bins: two, Extra: []byte("reachable: {from: 1.1.0}\n")}, []string{`"reachable.from"`, "1.1.0"}},
 	}
 	for _, r := range rows {
 		t.Run(r.what, func(t *testing.T) {
@@ -126,6 +127,16 @@ func TestARecipeThatCannotBeBuiltIsRefused(t *testing.T) {
 	missing := Recipe{Version: "1.1.0", Bins: map[string]string{"linux/amd64": t.TempDir()}}
 	if err := Build(io.Discard, missing); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "theseusd") {
 		t.Errorf("a directory without a daemon: %v", err)
+	}
+}
+
+func TestTheRulesStandInTheExtraManifest(t *testing.T) {
+	extra := []byte("reachable: {from: 1.0.5, skips: [0.9]}\nrequires: {memory: 1GiB}\n")
+	archive := build(t, Recipe{Version: "1.1.0", Bins: bins(t, "linux/amd64"), Extra: extra})
+	want := &model.Rules{Lowest: "1.0.5", Skips: []string{"0.9"}, Memory: 1 << 30}
+	facts, err := verify(t, archive, DefaultLimits(), Trust{AllowUnsigned: true})
+	if diff := cmp.Diff(want, facts.Rules); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
 	}
 }
 

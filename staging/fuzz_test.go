@@ -60,6 +60,7 @@ func holdsWhatItStates(t *testing.T, archive []byte, trust Trust) {
 
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(goodManifest))
+	f.Add([]byte(ruled("3.6.0")))
 	f.Add([]byte("name: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := parseManifest(text)

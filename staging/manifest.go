@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/theseusd/theseus/model"
 )
 
 // Product is the name that every manifest states.
@@ -20,6 +22,8 @@ type Manifest struct {
 	Name      string   // Product
 	Version   string   // semantic version, without v
 	Platforms []string // "linux/amd64", sorted; each has a daemon in the package
+
+	Rules *model.Rules // nil: none
 }
 
 // parseManifest reads manifest.yaml. A field that this version does not know is
@@ -46,27 +50,51 @@ func decodeManifest(text []byte) (Manifest, error) {
 	if !errors.Is(d.Decode(&more), io.EOF) {
 		return m, refused("%s holds more than one document: keep the first", manifestName)
 	}
-	fields := doc.Content[0].Content
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(fields); i += 2 {
-		key, value := fields[i], fields[i+1]
-		if seen[key.Value] {
-			return m, misfield(key, "it is there twice: keep one")
-		}
-		seen[key.Value] = true
-		if why := m.set(key.Value, value); why != "" {
-			return m, misfield(key, why)
-		}
-	}
-	return m, nil
+	return m, m.read("", doc.Content[0])
 }
 
-func misfield(key *yaml.Node, why string) error {
-	return refused("%s, line %d, field %q: %s", manifestName, key.Line, key.Value, why)
+// read reads the fields of the manifest, or of one of its groups, such as
+// requires.
+func (m *Manifest) read(group string, fields *yaml.Node) error {
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(fields.Content); i += 2 {
+		key, value := fields.Content[i], fields.Content[i+1]
+		if seen[key.Value] {
+			return misfield(group, key, "it is there twice: keep one")
+		}
+		seen[key.Value] = true
+		if isGroup(group, key.Value) {
+			if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
+				return misfield(group, key, "it must hold fields: leave it out if it has none")
+			}
+			if err := m.read(dotted(group, key.Value), value); err != nil {
+				return err
+			}
+			continue
+		}
+		if why := m.set(group, key.Value, value); why != "" {
+			return misfield(group, key, why)
+		}
+	}
+	return nil
+}
+
+func dotted(group, field string) string {
+	if group == "" {
+		return field
+	}
+	return group + "." + field
+}
+
+func misfield(group string, key *yaml.Node, why string) error {
+	return refused("%s, line %d, field %q: %s", manifestName, key.Line, dotted(group, key.Value), why)
 }
 
 // set reads one field; it says what is wrong with it, or "".
-func (m *Manifest) set(field string, value *yaml.Node) string {
+func (m *Manifest) set(group, field string, value *yaml.Node) string {
+	if group != "" {
+		return m.setRule(group, field, value)
+	}
 	switch field {
 	case "name":
 		return text(value, &m.Name)
@@ -75,10 +103,12 @@ func (m *Manifest) set(field string, value *yaml.Node) string {
 		m.Version = strings.TrimPrefix(m.Version, "v")
 		return why
 	case "platforms":
-		return texts(value, &m.Platforms)
+		return texts(value, "[linux/amd64]", &m.Platforms)
 	}
-	return "this version does not know it: leave it out, or upgrade first to a release that reads it"
+	return unknownField
 }
+
+const unknownField = "this version does not know it: leave it out, or upgrade first to a release that reads it"
 
 func text(value *yaml.Node, into *string) string {
 	if value.Kind != yaml.ScalarNode || value.Tag == "!!null" || value.Value == "" {
@@ -88,9 +118,9 @@ func text(value *yaml.Node, into *string) string {
 	return ""
 }
 
-func texts(value *yaml.Node, into *[]string) string {
+func texts(value *yaml.Node, example string, into *[]string) string {
 	if value.Kind != yaml.SequenceNode {
-		return "it must be a list, such as [linux/amd64]"
+		return "it must be a list, such as " + example
 	}
 	list := make([]string, len(value.Content))
 	for i, item := range value.Content {
@@ -125,7 +155,7 @@ func (m Manifest) check() error {
 			return refused("%s, field \"platforms\": %q is there twice", manifestName, platform)
 		}
 	}
-	return nil
+	return m.checkRules()
 }
 
 // isVersion is the expression of semver.org, with an end to its numbers. Which
@@ -153,5 +183,6 @@ func (m Manifest) format() []byte {
 	for _, platform := range m.Platforms {
 		fmt.Fprintf(&text, "  - %s\n", platform)
 	}
+	text.Write(formatRules(m.Rules))
 	return text.Bytes()
 }

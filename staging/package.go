@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"strings"
+
+	"github.com/theseusd/theseus/model"
 )
 
 // Package is an open archive whose list of files has been read and judged; who
@@ -22,6 +24,8 @@ type Facts struct {
 	// Images maps a platform (linux/amd64) to sha256:<hex> of its theseusd; CLIs
 	// the same for theseus, where the package brings it.
 	Images, CLIs map[string]string
+
+	Rules *model.Rules // what it asks for beside the version table; nil: nothing
 
 	Signer  string // id of the key that signed it, "" if it is not signed
 	Trusted bool   // that key is trusted; never false unless unsigned packages are allowed

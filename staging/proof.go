@@ -108,7 +108,7 @@ func (s sums) programs(m Manifest) error {
 }
 
 func facts(m Manifest, all sums, by signature) Facts {
-	f := Facts{Version: m.Version, Images: map[string]string{}, CLIs: map[string]string{},
+	f := Facts{Version: m.Version, Rules: m.Rules, Images: map[string]string{}, CLIs: map[string]string{},
 		Signer: by.signer, Trusted: by.trusted, Comment: by.comment}
 	for _, platform := range m.Platforms {
 		f.Images[platform] = all[daemonName(platform)].String()

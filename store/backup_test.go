@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store/backup"
 )
 
 // inUse is a cluster in use, with everything that a backup has to deal with.
@@ -34,7 +35,7 @@ func (c *commands) backup() []byte {
 	c.t.Helper()
 	var b bytes.Buffer
 	err := c.View(func(v *View) error {
-		_, err := v.WriteBackup(&b, model.BackupHeader{Format: BackupFormat, Version: "1.0.0", Cluster: "old", Index: v.Index()})
+		_, err := v.WriteBackup(&b, model.BackupHeader{Format: backup.Format, Version: "1.0.0", Cluster: "old", Index: v.Index()})
 		return err
 	})
 	if err != nil {
@@ -51,8 +52,8 @@ func (c *commands) recordsDigest() (digest string) {
 	return digest
 }
 
-func readAll(file []byte) (all []BackupRecord, found model.BackupContents, err error) {
-	found, err = ReadBackup(bytes.NewReader(file), func(_ model.BackupHeader, r BackupRecord) error {
+func readAll(file []byte) (all []backup.Record, found model.BackupContents, err error) {
+	found, err = backup.Read(bytes.NewReader(file), func(_ model.BackupHeader, r backup.Record) error {
 		all = append(all, r)
 		return nil
 	})
@@ -69,7 +70,7 @@ func fresh(t *testing.T) *commands {
 	return c
 }
 
-func (c *commands) put(id string, all []BackupRecord) {
+func (c *commands) put(id string, all []backup.Record) {
 	c.t.Helper()
 	c.must(OpRestoreBegin, RestoreBegin{ID: id})
 	have := 0
@@ -133,7 +134,7 @@ func TestEveryKindOfRecordIsInABackupOrLeftOutOnPurpose(t *testing.T) {
 			t.Errorf("%s: left out %v, carried %v", bucket, out, backedUp(bucket))
 		}
 	}
-	if !slices.IsSortedFunc(carriedBuckets(), bytes.Compare) {
+	if !slices.IsSorted(backup.Kinds()) {
 		t.Error("a backup would be out of order")
 	}
 }
@@ -238,12 +239,12 @@ func TestAHalfRestoreChangesNothing(t *testing.T) {
 func TestARestoreTakesOnlyWhatABackupHolds(t *testing.T) {
 	c := fresh(t)
 	c.must(OpRestoreBegin, RestoreBegin{ID: "r"})
-	for _, r := range []BackupRecord{
+	for _, r := range []backup.Record{
 		{Bucket: "records", Key: []byte("cluster"), Value: []byte(`{}`)}, {Bucket: "tokens", Key: []byte("t"), Value: []byte(`{}`)},
 		{Bucket: "meta", Key: []byte("m"), Value: []byte(`{}`)}, {Bucket: "profiles", Value: []byte(`{}`)},
 		{Bucket: "profiles", Key: bytes.Repeat([]byte("x"), keyLimit), Value: []byte(`{}`)},
 	} {
-		if err := c.do(OpRestorePut, RestorePut{ID: "r", Records: []BackupRecord{r}}); !errors.Is(err, ErrInvalid) {
+		if err := c.do(OpRestorePut, RestorePut{ID: "r", Records: []backup.Record{r}}); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s/%.10s: %v, want it refused", r.Bucket, r.Key, err)
 		}
 	}

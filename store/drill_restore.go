@@ -7,24 +7,25 @@ import (
 	"fmt"
 
 	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store/backup"
 )
 
 // drillRestore is a restore into a new cluster, one that is dropped before.
 func drillRestore() []Command {
 	const dropped, id = "dropped", "restored"
-	records := []BackupRecord{
+	records := []backup.Record{
 		drillRecord(bucketProfiles, "restored", model.Profile{Name: "restored", Params: map[string]any{"a": 1}}),
 		drillRecord(bucketUsers, "admin", model.User{Name: "admin", Role: "admin"}),
 	}
 	sum := sha256.New()
 	for _, r := range records {
-		addSized(sum, r.place(), r.Value)
+		r.Digest(sum)
 	}
 	return []Command{
 		New(OpRestoreBegin, RestoreBegin{ID: dropped, By: "admin"}),
 		New(OpRestorePut, RestorePut{ID: dropped, Records: records[1:]}),
 		New(OpRestoreDrop, RestoreRef{ID: dropped}),
-		New(OpRestoreBegin, RestoreBegin{ID: id, By: "admin", Backup: model.BackupHeader{Format: BackupFormat, Version: drillOld}}),
+		New(OpRestoreBegin, RestoreBegin{ID: id, By: "admin", Backup: model.BackupHeader{Format: backup.Format, Version: drillOld}}),
 		New(OpRestorePut, RestorePut{ID: id, Records: records[:1]}),
 		New(OpRestorePut, RestorePut{ID: id, Have: 1, Records: records[1:]}),
 		New(OpRestoreCommit, RestoreCommit{ID: id, Records: len(records), Digest: hex.EncodeToString(sum.Sum(nil)), Cluster: "restored"}),
@@ -32,10 +33,10 @@ func drillRestore() []Command {
 	}
 }
 
-func drillRecord(bucket []byte, key string, value any) BackupRecord {
+func drillRecord(bucket []byte, key string, value any) backup.Record {
 	raw, err := json.Marshal(value)
 	if err != nil {
 		panic(fmt.Sprintf("drill %s/%s: it has no JSON: %v", bucket, key, err)) // they are our own structs
 	}
-	return BackupRecord{Bucket: string(bucket), Key: []byte(key), Value: raw}
+	return backup.Record{Bucket: string(bucket), Key: []byte(key), Value: raw}
 }

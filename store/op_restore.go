@@ -9,6 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/theseusd/theseus/model"
+	"github.com/theseusd/theseus/store/backup"
 )
 
 // RestoreBegin begins to bring the records of a backup into a cluster that is
@@ -21,9 +22,9 @@ type RestoreBegin struct {
 
 // RestorePut adds records to a restore that has so many.
 type RestorePut struct {
-	ID      string         `json:"id"`
-	Have    int            `json:"have"` // before
-	Records []BackupRecord `json:"records"`
+	ID      string          `json:"id"`
+	Have    int             `json:"have"` // before
+	Records []backup.Record `json:"records"`
 }
 
 // RestoreCommit puts what has come in the place of the cluster's own records, if
@@ -111,7 +112,7 @@ func putRestore(e entry, c RestorePut) error {
 		return ErrConflict
 	}
 	for _, one := range c.Records {
-		place := one.place()
+		place := one.Place()
 		if !backedUp([]byte(one.Bucket)) || len(one.Key) == 0 || len(place) > keyLimit || len(one.Value) == 0 {
 			return ErrInvalid
 		}
@@ -142,8 +143,8 @@ func commitRestore(e entry, c RestoreCommit) error {
 	if err != nil {
 		return err
 	}
-	for _, bucket := range append(carriedBuckets(), bucketTokens, bucketJobs) {
-		if err := emptyBucket(e.tx, bucket); err != nil {
+	for _, bucket := range append(backup.Kinds(), string(bucketTokens), string(bucketJobs)) {
+		if err := emptyBucket(e.tx, []byte(bucket)); err != nil {
 			return err
 		}
 	}

@@ -84,6 +84,9 @@ func (v sight) failure() string {
 			why = append(why, v.name(p.ID)+": not verified within "+span(limit(v.u)))
 		}
 	}
+	if v.u.Phase == model.Checking && allChecked(v) && unbacked(v) {
+		why = append(why, "no backup could be made within "+span(limit(v.u))+v.inTheWay())
+	}
 	if len(why) == 0 && unproven(v) {
 		why = append(why, "that "+v.name(v.first())+" works could not be found out within "+span(limit(v.u))+v.inTheWay())
 	}
@@ -198,6 +201,13 @@ func correct(v sight) Action {
 	}
 	return Action{Op: store.OpUpgradeCorrect, Body: store.UpgradeCorrect{ID: v.u.ID, Member: p.ID, From: p.Step, To: to,
 		Reason: reason, Note: fmt.Sprintf("%s: %s: %s", v.name(p.ID), to, reason)}}
+}
+
+func discredit(v sight) Action {
+	const reason = "does not work"
+	id := v.u.Proof.Member
+	return Action{Op: store.OpUpgradeCorrect, Body: store.UpgradeCorrect{ID: v.u.ID, Member: id, From: model.Done, To: model.Broken,
+		Reason: reason, Note: fmt.Sprintf("%s: %s: %s", v.name(id), model.Broken, reason)}}
 }
 
 func back(v sight) Action {

@@ -29,6 +29,10 @@ func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archiv
 	if err != nil {
 		return a, err
 	}
+	if facts.Rules != nil && p.cluster.Level == 0 {
+		return a, unruly(a.Version)
+	}
+	a.Rules = facts.Rules
 	p.members = without(p.members, exclude)
 	if reasons := misfits(p, a); len(reasons) > 0 {
 		return a, &model.Problem{Kind: model.Refused, Messages: reasons}
@@ -44,6 +48,19 @@ func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archiv
 		return a, &model.Problem{Kind: model.Refused, Messages: absent}
 	}
 	return a, nil
+}
+
+// unruly refuses a package with rules that members of an earlier build could not read.
+func unruly(version string) error {
+	return model.Problemf(model.Refused, "the package of %s asks for something (reachable or requires in its manifest.yaml), and members of this cluster may be too old to read that: upgrade to this build with a package that asks for nothing, complete that, and stage this one again", version)
+}
+
+// rulesOf are the rules of a package for a verdict.
+func rulesOf(a model.Archive) policy.Options {
+	if a.Rules == nil {
+		return policy.Options{}
+	}
+	return policy.Options{Lowest: a.Rules.Lowest, Skips: a.Rules.Skips}
 }
 
 // without are the members but for those with the ids.
@@ -69,7 +86,7 @@ func misfits(p picture, a model.Archive) []string {
 			ahead++
 			continue
 		}
-		if v := policy.Decide(m.Version, a.Version, policy.Options{}); !v.Allowed {
+		if v := policy.Decide(m.Version, a.Version, rulesOf(a)); !v.Allowed {
 			reasons = append(reasons, m.Name+": "+v.Reason)
 		}
 	}

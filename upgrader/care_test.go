@@ -33,6 +33,8 @@ func proved(u *model.Upgrade, findings ...string) *model.Upgrade {
 	return u
 }
 
+func useless(u *model.Upgrade) *model.Upgrade { u.Proof.Unfit = true; return u }
+
 func asking(u *model.Upgrade, change func(*model.Upgrade)) *model.Upgrade { change(u); return u }
 
 // going is a rollout that goes back: n2 and n3 have been through.
@@ -78,6 +80,9 @@ func TestNextWithCare(t *testing.T) {
 		{"the first that is done proves its work", done(rollout(), "n2"), first(), "", Prove, "n2"},
 		{"proven, the next may go", proved(done(rollout(), "n2")), first().heard("n2"), store.OpTurnGrant, "", ""},
 		{"what is found ends it", proved(done(rollout(), "n2"), "lost"), first(), store.OpUpgradeMove, "", ""},
+		{"a first that does not work has failed", useless(proved(done(rollout(), "n2"), "lost")), first(), store.OpUpgradeCorrect, "", ""},
+		{"in this run", asking(useless(proved(done(rollout(), "n2"))), func(u *model.Upgrade) { u.Proof.Run = 0 }), first(), "", Prove, "n2"},
+		{"and once", useless(proved(asking(rollout(), func(u *model.Upgrade) { u.Member("n2").Step = model.Broken }), "lost")), first(), store.OpUpgradeMove, "", ""},
 		{"or takes it back", asking(proved(done(rollout(), "n2"), "lost"), option(model.Options{OnFailure: model.OnFailureRollback})), first(), store.OpUpgradeRevert, "", ""},
 		{"what cannot be found out in time ends it", done(rollout(), "n2"), first().after(time.Hour), store.OpUpgradeMove, "", ""},
 		{"a proof of an earlier run is none", asking(proved(done(rollout(), "n2")), func(u *model.Upgrade) { u.Proof.Run = 0 }), first(), "", Prove, "n2"},

@@ -26,10 +26,12 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 	switch a.Do {
 	case Check:
 		return u.check(ctx, p.upgrade)
+	case BackUp:
+		return u.backUp(ctx, p.upgrade)
 	case Arm:
 		return u.arm(ctx, p)
 	case Drain:
-		return u.drain(ctx, p.upgrade)
+		return u.drain(ctx, p)
 	case Swap:
 		return u.swap(ctx, p.upgrade)
 	case Survey:
@@ -55,6 +57,8 @@ func (u *Upgrader) within(e Effect) time.Duration {
 		return u.trialsLimit() + actLimit
 	case Survey:
 		return askLimit + compareLimit
+	case BackUp:
+		return backupLimit + actLimit
 	}
 	return 2 * actLimit
 }
@@ -112,8 +116,14 @@ func (u *Upgrader) leaveTurn(up *model.Upgrade, from, to model.Step, reason stri
 }
 
 // drain asks clients to come back on new connections, waits until none would
-// lose anything, and writes the last word this member can write.
-func (u *Upgrader) drain(ctx context.Context, up *model.Upgrade) error {
+// lose anything, and writes the last word this member can write. It serves on as
+// long as the others could not do without it.
+func (u *Upgrader) drain(ctx context.Context, p picture) error {
+	up := p.upgrade
+	if err := u.spared(ctx, p); err != nil {
+		u.Process.Recover() // it may have been a lame duck already
+		return err
+	}
 	u.Process.LameDuck()
 	quiet, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
@@ -172,6 +182,7 @@ func (u *Upgrader) prove(ctx context.Context, p picture, member string) error {
 	if err != nil {
 		return fmt.Errorf("prove the way back: %w", err)
 	}
+	unfit := len(found) > 0 && len(back) == 0
 	found = append(found, back...)
 	note := fmt.Sprintf("%s: wrote, was read through another member and kept the API; the way back to %s is proven, %s",
 		p.members[member].Name, up.From, u.backTold)
@@ -179,7 +190,7 @@ func (u *Upgrader) prove(ctx context.Context, p picture, member string) error {
 		note = p.members[member].Name + ": its work was looked at: " + strings.Join(found, "; ")
 	}
 	return u.propose(ctx, store.OpUpgradeProof, store.UpgradeProof{ID: up.ID, Note: note,
-		Proof: model.Proof{Run: up.Runs, Member: member, At: stamp(), Findings: found}})
+		Proof: model.Proof{Run: up.Runs, Member: member, At: stamp(), Findings: found, Unfit: unfit}})
 }
 
 // stepAside is handing over from the wrong side of the floor. When that has been

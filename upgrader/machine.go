@@ -38,9 +38,11 @@ func phases() []phaseRow {
 		{in(model.Checking), member, "not checked in this run", unchecked, do(Check), ""},
 		{in(model.Checking), leader, "stop is asked", stopped, clear, cleared},
 		{in(model.Checking), leader, "a member found something", found, end, model.Failed},
-		{in(model.Checking), leader, "every member passed", allChecked, move(model.Rolling), model.Rolling},
+		{in(model.Checking), leader, "every member passed, no backup was made for this run", backupDue, do(BackUp), ""},
+		{in(model.Checking), leader, "every member passed", mayRoll, move(model.Rolling), model.Rolling},
 		{in(model.Checking), leader, "the time is over", overdue, end, model.Failed},
 
+		{in(model.Rolling), leader, "the first is done and does not work", unfitForWork, discredit, ""},
 		{in(model.Rolling), leader, "a member failed, and failing means going back", fellOutBack, turnBack, model.Reverting},
 		{in(model.Rolling), leader, "a member failed or went back", fellOut, end, model.Failed},
 		{in(model.Rolling), leader, "a done member runs the old image", undone, correct, ""},
@@ -122,6 +124,7 @@ type Effect string
 
 const (
 	Check    Effect = "try the new binary"
+	BackUp   Effect = "make a backup"
 	Arm      Effect = "make ready to swap"
 	Drain    Effect = "drain and record leaving"
 	Swap     Effect = "swap and re-execute"

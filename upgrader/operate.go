@@ -76,15 +76,16 @@ func tooEarly() error {
 
 // start starts now.
 func (u *Upgrader) start(ctx context.Context, p picture, o model.Options, by string) error {
-	if err := u.ready(ctx, p, o); err != nil {
+	accepted, err := u.ready(ctx, p, o)
+	if err != nil {
 		return err
 	}
 	op := store.OpUpgradeStart
 	if !o.Plain() {
 		op = store.OpUpgradeRun
 	}
-	err := u.propose(ctx, op, store.UpgradeStart{
-		ID: p.upgrade.ID, Options: o, Members: plan(p, p.upgrade, o.Exclude), Note: startNote(p, o, by)})
+	err = u.propose(ctx, op, store.UpgradeStart{
+		ID: p.upgrade.ID, Options: o, Members: plan(p, p.upgrade, o.Exclude), Note: startNote(p, o, by) + acceptedNote(by, accepted)})
 	return ignoreConflict(err) // another start was faster, or a stop: status tells
 }
 
@@ -104,6 +105,9 @@ func startNote(p picture, o model.Options, by string) string {
 	}
 	if o.HoldAfter > 0 {
 		note += fmt.Sprintf("; pauses after %d", o.HoldAfter)
+	}
+	if o.Backup == model.BackupNone {
+		note += "; without a backup of its own"
 	}
 	if len(o.Exclude) > 0 {
 		return note + "; leaves out " + strings.Join(names(p, o.Exclude), ", ")
@@ -147,29 +151,6 @@ func (u *Upgrader) Cancel(ctx context.Context, by string) error {
 		return model.Problemf(model.Conflict, "it has started already: `theseus system upgrade unstage` ends it after the step under way")
 	}
 	return model.Problemf(model.NotFound, "no start is scheduled; %s", statusHint)
-}
-
-// ready asks every member that takes part whether its prerequisites still hold,
-// and counts the voters. One that is down may come later if the order says so.
-func (u *Upgrader) ready(ctx context.Context, p picture, o model.Options) error {
-	reasons := u.everyone(ctx, p, func(ctx context.Context, m model.Member) []string {
-		if slices.Contains(o.Exclude, m.ID) {
-			return nil
-		}
-		var found []string
-		question := readyQuestion{Image: p.upgrade.Archive.Images[m.Platform]}
-		if err := u.Cluster.Call(ctx, m.ID, pathReady, question, &found); err != nil {
-			if o.Await > 0 {
-				return nil
-			}
-			return []string{unreachable(m, err) + "; or start with --await 30m and it has so long to come"}
-		}
-		return found
-	})
-	if len(reasons) == 0 {
-		return u.steady(ctx, p, o)
-	}
-	return &model.Problem{Kind: model.Conflict, Messages: reasons}
 }
 
 // Pause has nothing new begin: the step under way ends, and members that are

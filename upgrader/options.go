@@ -15,6 +15,7 @@ import (
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/upgrader/policy"
+	"github.com/theseusd/theseus/upgrader/preflight"
 )
 
 // runRequest is the body of a run. The fields that this version cannot do yet
@@ -32,6 +33,7 @@ type runRequest struct {
 	Await     *string  `json:"await"`
 	Ignore    []string `json:"ignore"`
 	Force     bool     `json:"force"`
+	Backup    string   `json:"backup"`
 }
 
 // order is what an operator asked for, before it is held against the cluster.
@@ -88,15 +90,20 @@ func (r runRequest) care(o *model.Options) error {
 		return model.Problemf(model.Malformed, "run option onFailure: %q is neither halt nor rollback", r.OnFailure)
 	}
 	for _, name := range r.Ignore {
-		if name != model.IgnoreQuorum {
-			return model.Problemf(model.Refused, "run option ignore: there is no finding %q that may be ignored; there is %s", name, model.IgnoreQuorum)
+		if names := preflight.Ignorable(); !slices.Contains(names, name) {
+			return model.Problemf(model.Refused, "run option ignore: there is no finding %q that may be ignored; there are %s", name, strings.Join(names, ", "))
 		}
-		o.Ignore = []string{name}
+		if !slices.Contains(o.Ignore, name) {
+			o.Ignore = append(o.Ignore, name)
+		}
 	}
 	if r.HoldAfter < 0 {
 		return model.Problemf(model.Malformed, "run option holdAfter: %d is below 0", r.HoldAfter)
 	}
-	o.Hold, o.HoldAfter, o.Force = r.Hold, r.HoldAfter, r.Force
+	if r.Backup != "" && r.Backup != model.BackupNone {
+		return model.Problemf(model.Malformed, "run option backup: %q is not none; left out, one is made before a minor or major upgrade", r.Backup)
+	}
+	o.Hold, o.HoldAfter, o.Force, o.Backup = r.Hold, r.HoldAfter, r.Force, r.Backup
 	return nil
 }
 
@@ -143,10 +150,10 @@ func excluded(p picture, said []string) ([]string, error) {
 	return ids, nil
 }
 
-// steady says, with the numbers, when a restart would leave too few voters to
+// steady finds, with the numbers, when a restart would leave too few voters to
 // write because others are left out and down.
-func (u *Upgrader) steady(ctx context.Context, p picture, o model.Options) error {
-	if len(o.Exclude) == 0 || slices.Contains(o.Ignore, model.IgnoreQuorum) {
+func (u *Upgrader) steady(ctx context.Context, p picture, o model.Options) []model.Finding {
+	if len(o.Exclude) == 0 {
 		return nil
 	}
 	voters, gone := u.Cluster.Voters(), p
@@ -172,8 +179,9 @@ func (u *Upgrader) steady(ctx context.Context, p picture, o model.Options) error
 	if short == "" {
 		return nil
 	}
-	return model.Problemf(model.Conflict, "%s: start %s; or remove it with `theseus system ha remove %s`; or accept with --ignore quorum that nothing can be written while a member restarts",
-		short, strings.Join(down, ", "), down[0])
+	return []model.Finding{{Name: preflight.Quorum, Severity: model.Soft, What: short, Remedy: fmt.Sprintf(
+		"start %s; or remove it with `theseus system ha remove %s`; or accept with --ignore quorum that nothing can be written while a member restarts",
+		strings.Join(down, ", "), down[0])}}
 }
 
 // quorate says that enough voters take part in a run without the excluded ones.

@@ -101,7 +101,7 @@ func (u *Upgrader) scheduled(ctx context.Context, p picture) (acted bool, err er
 // startDue tries what Start does. A refusal is a line in the transcript, once.
 func (u *Upgrader) startDue(ctx context.Context, p picture) (acted bool, err error) {
 	up, o := p.upgrade, p.upgrade.Schedule.Options
-	err = u.mayStart(ctx, p, o)
+	accepted, err := u.mayStart(ctx, p, o)
 	var refusal *model.Problem
 	if errors.As(err, &refusal) {
 		return u.note(ctx, up, noteRefused+refusal.Error())
@@ -111,14 +111,14 @@ func (u *Upgrader) startDue(ctx context.Context, p picture) (acted bool, err err
 	}
 	return true, ignoreConflict(u.propose(ctx, store.OpScheduleDue, store.ScheduleDue{
 		ID: up.ID, Schedule: *up.Schedule, Members: plan(p, up, o.Exclude),
-		Note: startNote(p, o, up.Schedule.By+", as scheduled"),
+		Note: startNote(p, o, up.Schedule.By+", as scheduled") + acceptedNote(up.Schedule.By, accepted),
 	}))
 }
 
 // mayStart asks at the scheduled time what Start asks at once.
-func (u *Upgrader) mayStart(ctx context.Context, p picture, o model.Options) error {
+func (u *Upgrader) mayStart(ctx context.Context, p picture, o model.Options) (accepted []model.Finding, err error) {
 	if err := u.startable(p, o); err != nil {
-		return err
+		return nil, err
 	}
 	return u.ready(ctx, p, o)
 }

@@ -173,6 +173,17 @@ func unproven(v sight) bool {
 	return v.Level > 0 && v.turn == nil && !called(v) && v.first() != "" && (v.u.Proof == nil || v.u.Proof.Run != v.u.Runs)
 }
 
+// unfitForWork: what the first member does on the new version is no good, as its
+// proof says. It has failed, and goes back by itself (S5).
+func unfitForWork(v sight) bool {
+	proof := v.u.Proof
+	if v.turn != nil || proof == nil || !proof.Unfit || proof.Run != v.u.Runs {
+		return false
+	}
+	p := v.u.Member(proof.Member)
+	return p != nil && p.Step == model.Done
+}
+
 // first is a member that is done.
 func (v sight) first() string {
 	for _, p := range v.u.Members {

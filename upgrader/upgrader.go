@@ -83,6 +83,10 @@ type Config struct {
 	// Shapes are the types of what this version's API answers; nil: not told.
 	Shapes func(context.Context) (map[string]string, error)
 	Log    *slog.Logger
+
+	// LastBackup is when the last backup was made, and whether there is one; nil:
+	// nothing is said of backups.
+	LastBackup func() (time.Time, bool)
 }
 
 // Upgrader runs one member's part in upgrades.
@@ -104,7 +108,8 @@ type Upgrader struct {
 	tried     time.Time // when a scheduled start was tried last
 	proven    bool      // what vouches for the running image is kept
 
-	trials sync.Mutex // held for a trial run: one at a time
+	trials  sync.Mutex // held for a trial run: one at a time
+	backups sync.Mutex // held for writing a backup
 
 	born  time.Time
 	until atomic.Int64 // the loop is not silent before; nanoseconds since born
@@ -122,6 +127,7 @@ func New(c Config) *Upgrader {
 	u := &Upgrader{Config: c, held: map[string]bool{}, born: time.Now(), wake: make(chan struct{}, 1)}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
+	c.Cluster.Handle(pathPreflight, u.answerPreflight)
 	c.Cluster.Handle(pathCanaryWrite, u.answerCanaryWrite)
 	c.Cluster.Handle(pathCanaryRead, u.answerCanaryRead)
 	c.Cluster.Handle(pathShapes, u.answerShapes)
@@ -134,5 +140,8 @@ func New(c Config) *Upgrader {
 	c.Cluster.Handle(pathLate, u.answerLate)
 	c.Cluster.Handle(pathPartial, u.answerPartial)
 	c.Cluster.HandleStream(pathPart, u.answerPart)
+	c.Cluster.Handle(pathBackups, u.answerBackups)
+	c.Cluster.HandleStream(pathBackupFile, u.answerBackupFile)
+	c.Cluster.Handle(pathBackupDrop, u.answerBackupDrop)
 	return u
 }

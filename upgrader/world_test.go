@@ -376,6 +376,8 @@ func (w *world) effect(m *simulated, a Action, p picture) {
 			found = []string{"a finding"}
 		}
 		w.must(store.OpUpgradeChecked, store.UpgradeChecked{ID: up.ID, Run: up.Runs, Member: m.id, Findings: found})
+	case BackUp:
+		w.must(store.OpUpgradeBackup, store.UpgradeBackup{ID: up.ID, Run: up.Runs, Backup: "b"})
 	case Arm:
 		w.arm(m, up)
 	case Drain:
@@ -444,7 +446,7 @@ func (w *world) prove(m *simulated, to string, up *model.Upgrade) {
 	}
 	proof := model.Proof{Run: up.Runs, Member: to}
 	if w.once(proofFinds) {
-		proof.Findings = []string{"it does not work"}
+		proof.Findings, proof.Unfit = []string{"it does not work"}, w.roll("unfit", 2) == 0
 	}
 	w.must(store.OpUpgradeProof, store.UpgradeProof{ID: up.ID, Proof: proof})
 }

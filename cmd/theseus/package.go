@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/staging"
 )
 
@@ -191,7 +192,7 @@ func (a *app) judge(c *cobra.Command, file string, trust staging.Trust) error {
 		return err
 	}
 	raw, err := json.Marshal(contents{
-		facts.Version, slices.Sorted(maps.Keys(facts.Images)), facts.Images, facts.CLIs, facts.Signer, facts.Trusted})
+		facts.Version, slices.Sorted(maps.Keys(facts.Images)), facts.Images, facts.CLIs, facts.Signer, facts.Trusted, facts.Rules})
 	if err != nil {
 		return err
 	}
@@ -206,6 +207,7 @@ type contents struct {
 	CLIs      map[string]string `json:"clis"`
 	Signer    string            `json:"signer"`
 	Trusted   bool              `json:"trusted"`
+	Rules     *model.Rules      `json:"rules,omitempty"`
 }
 
 func contentsTable(w io.Writer, raw json.RawMessage) error {
@@ -222,5 +224,23 @@ func contentsTable(w io.Writer, raw json.RawMessage) error {
 			row(w, platform, "theseus  "+cli)
 		}
 	}
+	if held.Rules != nil {
+		rulesTable(w, *held.Rules)
+	}
 	return nil
+}
+
+// rulesTable shows what a package asks for.
+func rulesTable(w io.Writer, r model.Rules) {
+	optional(w, "reachable from", r.Lowest)
+	optional(w, "skips from", strings.Join(r.Skips, ", "))
+	optional(w, "requires memory", staging.FormatSize(r.Memory))
+	optional(w, "requires disk", staging.FormatSize(r.Disk))
+	optional(w, "requires backup", staging.FormatAge(r.Backup))
+	for _, name := range slices.Sorted(maps.Keys(r.Companions)) {
+		row(w, "requires "+name, r.Companions[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
+		row(w, "requires setting", name+" = "+r.Settings[name])
+	}
 }

@@ -19,9 +19,10 @@ func runFlags(f *pflag.FlagSet) func(*cobra.Command) client.RunOptions {
 	await := f.Duration("await", 0, "how long members that are down may take to come back before the upgrade fails with nothing changed")
 	var o client.RunOptions
 	f.StringVar(&o.OnFailure, "on-failure", "halt", "what a member that fails means: halt, or rollback of every member")
-	f.StringSliceVar(&o.Ignore, "ignore", nil, "accept this finding (repeatable): quorum")
+	f.StringSliceVar(&o.Ignore, "ignore", nil, "accept this soft finding, by `NAME` (repeatable); system upgrade check shows them")
 	f.IntVar(&o.HoldAfter, "hold-after", 0, "pause when so many members are done")
 	f.BoolVar(&o.Hold, "hold", false, "wait for an explicit complete at the end; until then the way back stays open")
+	f.BoolVar(&o.NoBackup, "no-backup", false, "begin without the backup that is made before a minor or major upgrade")
 	f.BoolVar(&o.Force, "force", false, "try a build again that failed before")
 	return func(c *cobra.Command) client.RunOptions {
 		if !c.Flags().Changed("on-failure") {

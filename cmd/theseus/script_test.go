@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -17,7 +18,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"theseus": func() {
 		a := newApp()
 		a.patience = time.Second
-		os.Exit(run(context.Background(), a, os.Args[1:]))
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		code := run(ctx, a, os.Args[1:])
+		stop()
+		os.Exit(code)
 	}})
 }
 

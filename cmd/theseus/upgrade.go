@@ -19,7 +19,7 @@ import (
 
 func upgradeCommand(a *app) *cobra.Command {
 	c := group("upgrade FILE", "Upgrade the cluster: stage the archive, start, follow to the end",
-		stageCommand(a), startCommand(a), statusCommand(a), whyCommand(a), checkCommand(a), verifyUpgradeCommand(a), pauseCommand(a), resumeCommand(a),
+		stageCommand(a), startCommand(a), statusCommand(a), whyCommand(a), planCommand(a), checkCommand(a), verifyUpgradeCommand(a), pauseCommand(a), resumeCommand(a),
 		rollbackCommand(a), completeCommand(a),
 		cancelCommand(a), unstageCommand(a), historyCommand(a))
 	c.Long = c.Short + `.

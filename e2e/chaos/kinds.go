@@ -41,6 +41,7 @@ type scenario struct {
 	options string
 	verdict verdict
 
+	lossy    bool // the build loses writes: its history proves nothing
 	clears   bool // it may end cleared away
 	controls bool // it may be left paused or held
 	restage  bool // going on takes the archive once more
@@ -142,6 +143,8 @@ func drawBad(l *lab, r *rand.Rand, n int, s *scenario) {
 	switch fault {
 	case "oneway", "schema":
 		s.verdict = halts
+	case "shadow": // what clients write through its first member is answered and lost: that is the fault
+		s.verdict, s.lossy = halts, true
 	case "hang-late": // two seconds after it was there; what hangs after its probation is nobody's to put back
 		s.options = strings.Replace(s.options, `"probation":"0s"`, `"probation":"5s"`, 1)
 		s.options = strings.Replace(s.options, `"probation":"1s"`, `"probation":"5s"`, 1)

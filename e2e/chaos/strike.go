@@ -127,12 +127,12 @@ func (t *trial) harmed(name string) bool {
 	return t.targets[name]
 }
 
-// downFor are the members that have been harmed for d.
-func (t *trial) downFor(d time.Duration) (names []string) {
+// downFor are the members that at a time had been harmed for more than d.
+func (t *trial) downFor(d time.Duration, at time.Time) (names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name, since := range t.down {
-		if time.Since(since) > d {
+		if at.Sub(since) > d {
 			names = append(names, name)
 		}
 	}

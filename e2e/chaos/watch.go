@@ -93,17 +93,18 @@ func (w *watch) note(by *e2e.Member, s e2e.Status, dead []string) {
 	}
 }
 
-// blame notes that a member left while another had been down for long. The
-// caller holds mu.
+// blame notes that a member claimed its turn, or left, while another had been down
+// for long. When that was, the record says: it may be seen late. The caller holds mu.
 func (w *watch) blame(n e2e.Node) {
-	turn := fmt.Sprint(n.Name, " ", n.Attempt)
-	if w.left[turn] {
+	step := fmt.Sprint(n.Name, " ", n.Attempt, " ", n.Step)
+	at, err := time.Parse(time.RFC3339Nano, n.Since)
+	if n.Step == "draining" || w.left[step] || err != nil {
 		return
 	}
-	w.left[turn] = true
-	for _, name := range w.t.downFor(longDown) {
+	w.left[step] = true
+	for _, name := range w.t.downFor(longDown, at) {
 		if name != n.Name {
-			w.wrong = append(w.wrong, fmt.Sprintf("%s claimed its turn while %s had been down for more than %s", n.Name, name, longDown))
+			w.wrong = append(w.wrong, fmt.Sprintf("%s was %s while %s had been down for more than %s", n.Name, n.Step, name, longDown))
 		}
 	}
 }

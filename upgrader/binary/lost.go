@@ -20,8 +20,16 @@ func (o *Own) LostCapabilities() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return Capabilities{
-		Permitted: before.Permitted &^ now.Permitted, Inheritable: before.Inheritable &^ now.Inheritable,
-		Effective: before.Effective,
-	}.String(), nil
+	return before.without(now).String(), nil
+}
+
+// without is what c has and other has not. Where other only permits what c
+// raises at exec, all of it is lost.
+func (c Capabilities) without(other Capabilities) Capabilities {
+	if c.Effective && !other.Effective {
+		return c
+	}
+	c.Permitted &^= other.Permitted
+	c.Inheritable &^= other.Inheritable
+	return c
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -21,6 +22,8 @@ const (
 	Equal           = "equal"             // the same version from another build
 	Again           = "again"             // the same, going on with a failed run
 	Rebuilt         = "rebuilt"           // the same, forced
+	Barrier         = "barrier"           // the package asks for a later version to start from
+	Exception       = "exception"         // a skip that the package allows
 )
 
 // Options are the facts beside the two versions.
@@ -28,6 +31,12 @@ type Options struct {
 	SameImage bool // the member runs the very image it would go to
 	Again     bool // the run goes on with one that failed
 	Force     bool // the operator insists on a rebuilt package of the same version
+
+	// Lowest is the version that the package asks for at least; "" is any. Skips are
+	// the release lines, such as 3.3, from which it may be reached though the table
+	// says no.
+	Lowest string
+	Skips  []string
 
 	// Known are the versions known to exist, in any order; they only make warnings.
 	Known []string
@@ -55,19 +64,69 @@ func Decide(from, to string, o Options) Verdict {
 	if err != nil {
 		return refuse(Unreadable, "", "the target version %q cannot be read: %v: build the package with a semantic version such as 1.2.3", to, err)
 	}
+	return decide(point{Version: a}, point{Version: b}, o)
+}
+
+// point is a version, or the release line that it begins where none of it is known.
+type point struct {
+	*semver.Version
+	line bool
+}
+
+func (p point) String() string {
+	if p.line {
+		return line(p.Major(), p.Minor())
+	}
+	return p.Version.String()
+}
+
+func decide(a, b point, o Options) Verdict {
 	if o.SameImage {
 		return Verdict{Allowed: true, Skip: true, Rule: SameImage, Reason: fmt.Sprintf("%s is running already, from this very build", a)}
 	}
-	switch order := b.Compare(a); {
+	switch order := b.Compare(a.Version); {
 	case order == 0:
 		return equal(a, b, o)
 	case order < 0:
 		return refuse(Downgrade, "", "%s → %s goes down, which is never an upgrade: stage a version above %s", a, b, a)
-	case b.Major() != a.Major():
-		return major(a, b, o)
-	default:
-		return minor(a, b)
 	}
+	if v, barred := barrier(a, b, o.Lowest); barred {
+		return v
+	}
+	v := table(a, b, o)
+	if !v.Allowed && slices.Contains(o.Skips, fmt.Sprintf("%d.%d", a.Major(), a.Minor())) {
+		v = allow(Exception, "%s → %s skips versions, as the package allows from %s", a, b, line(a.Major(), a.Minor()))
+		v.Warn = warning(a, b, o)
+	}
+	return v
+}
+
+// barrier refuses a step from below the version that the package asks for, and
+// says how to get there.
+func barrier(a, b point, lowest string) (v Verdict, barred bool) {
+	if lowest == "" {
+		return v, false
+	}
+	least, err := parse(lowest)
+	if err != nil {
+		return refuse(Unreadable, "", "%s → %s: the version %q that the package asks for cannot be read: %v: build the package again", a, b, lowest, err), true
+	}
+	if !a.LessThan(least) {
+		return v, false
+	}
+	there := decide(a, point{Version: least}, Options{})
+	if there.Allowed {
+		return refuse(Barrier, least.String(), "%s → %s: the package asks for %s at least: go to %s first", a, b, least, least), true
+	}
+	return refuse(Barrier, there.Hop, "%s → %s: the package asks for %s at least: go to %s first, and on to %s", a, b, least, there.Hop, least), true
+}
+
+// table judges a step up by the two versions alone.
+func table(a, b point, o Options) Verdict {
+	if b.Major() != a.Major() {
+		return major(a, b, o)
+	}
+	return minor(a, b)
 }
 
 // Older says whether version a comes before version b; of one that cannot be read
@@ -78,12 +137,18 @@ func Older(a, b string) bool {
 	return errX == nil && errY == nil && x.LessThan(y)
 }
 
+// Readable says whether a version is one, with or without a leading v.
+func Readable(version string) bool {
+	_, err := parse(version)
+	return err == nil
+}
+
 // parse is strict: the library's NewVersion would take "1.2" for 1.2.0.
 func parse(text string) (*semver.Version, error) {
 	return semver.StrictNewVersion(strings.TrimPrefix(text, "v"))
 }
 
-func equal(a, b *semver.Version, o Options) Verdict {
+func equal(a, b point, o Options) Verdict {
 	switch {
 	case o.Again:
 		return allow(Again, "%s → %s goes on with a failed run", a, b)
@@ -94,7 +159,7 @@ func equal(a, b *semver.Version, o Options) Verdict {
 }
 
 // minor judges a step up within one major version.
-func minor(a, b *semver.Version) Verdict {
+func minor(a, b point) Verdict {
 	switch b.Minor() - a.Minor() {
 	case 0:
 		return allow(Patch, "%s → %s is a patch upgrade; patches may be skipped", a, b)
@@ -106,7 +171,7 @@ func minor(a, b *semver.Version) Verdict {
 }
 
 // major judges a step up to another major version.
-func major(a, b *semver.Version, o Options) Verdict {
+func major(a, b point, o Options) Verdict {
 	hop := line(a.Major()+1, 0)
 	switch {
 	case b.Major()-a.Major() > 1:
@@ -115,10 +180,17 @@ func major(a, b *semver.Version, o Options) Verdict {
 		return refuse(MajorSkipsMinor, hop, "%s → %s is a major upgrade past the earliest minor version: go to %s first", a, b, hop)
 	}
 	v := allow(Major, "%s → %s is a major upgrade to the earliest minor version", a, b)
-	if last := latest(a, o.Known); last != nil {
-		v.Warn = fmt.Sprintf("%s is a later release of major version %d: it is wiser to go there first", last, a.Major())
-	}
+	v.Warn = warning(a, b, o)
 	return v
+}
+
+// warning tells of a later release of the major version that is left.
+func warning(a, b point, o Options) string {
+	last := latest(a.Version, o.Known)
+	if last == nil || a.Major() == b.Major() {
+		return ""
+	}
+	return fmt.Sprintf("%s is a later release of major version %d: it is wiser to go there first", last, a.Major())
 }
 
 // latest is the highest release of a's major version above a among known, or

@@ -42,6 +42,32 @@ func TestEveryRowOfTheVersionTables(t *testing.T) {
 		{"Quay, each minor in its turn", "3.3.4", "3.4.7", Options{}, true, Minor, ""},
 		{"Quay, a skip that only an exception allows", "3.3.4", "3.6.0", Options{}, false, SkipsMinor, "3.4.x"},
 
+		// Barriers.
+		{"below the barrier", "2.7.8", "3.0.5", Options{Lowest: "2.9.5"}, false, Barrier, "2.8.x"},
+		{"one hop below the barrier", "2.8.0", "3.0.5", Options{Lowest: "2.9.5"}, false, Barrier, "2.9.5"},
+		{"a patch below the barrier", "2.9.4", "3.0.5", Options{Lowest: "2.9.5"}, false, Barrier, "2.9.5"},
+		{"a pre-release of the barrier", "2.9.5-rc.1", "3.0.5", Options{Lowest: "2.9.5"}, false, Barrier, "2.9.5"},
+		{"at the barrier", "2.9.5", "3.0.5", Options{Lowest: "2.9.5"}, true, Major, ""},
+		{"past the barrier", "2.9.6", "3.0.5", Options{Lowest: "v2.9.5"}, true, Major, ""},
+		{"a barrier opens nothing", "2.9.5", "3.1.0", Options{Lowest: "2.9.5"}, false, MajorSkipsMinor, "3.0.x"},
+		{"a barrier among patches", "1.1.0", "1.1.4", Options{Lowest: "1.1.3"}, false, Barrier, "1.1.3"},
+		{"a barrier in the major before the last", "1.9.0", "3.0.0", Options{Lowest: "2.0.3"}, false, Barrier, "2.0.3"},
+		{"a barrier that cannot be read", "1.1.0", "1.1.4", Options{Lowest: "1.1"}, false, Unreadable, ""},
+		{"a barrier does not stop what is there", "1.1.0", "1.1.0", Options{Lowest: "1.2.0", SameImage: true}, true, SameImage, ""},
+		{"a barrier is not forced", "1.1.0", "1.1.4", Options{Lowest: "1.1.3", Force: true, Again: true}, false, Barrier, "1.1.3"},
+
+		// Exceptions.
+		{"Quay, an exception from 3.3", "3.3.4", "3.6.0", Options{Skips: []string{"3.3", "3.4"}}, true, Exception, ""},
+		{"Quay, an exception from 3.4", "3.4.7", "3.6.0", Options{Skips: []string{"3.3", "3.4"}}, true, Exception, ""},
+		{"no exception from 3.2", "3.2.2", "3.6.0", Options{Skips: []string{"3.3", "3.4"}}, false, SkipsMinor, "3.3.x"},
+		{"an exception that is not needed", "3.5.0", "3.6.0", Options{Skips: []string{"3.5"}}, true, Minor, ""},
+		{"an exception over a major", "2.9.5", "3.1.0", Options{Skips: []string{"2.9"}}, true, Exception, ""},
+		{"an exception over two majors", "1.9.5", "3.1.0", Options{Skips: []string{"1.9"}}, true, Exception, ""},
+		{"an exception does not go down", "3.6.0", "3.3.0", Options{Skips: []string{"3.6"}}, false, Downgrade, ""},
+		{"a line that begins alike", "3.30.0", "3.36.0", Options{Skips: []string{"3.3"}}, false, SkipsMinor, "3.31.x"},
+		{"a barrier within an exception", "3.3.3", "3.6.0", Options{Skips: []string{"3.3"}, Lowest: "3.3.4"}, false, Barrier, "3.3.4"},
+		{"past the barrier, by the exception", "3.3.4", "3.6.0", Options{Skips: []string{"3.3"}, Lowest: "3.3.4"}, true, Exception, ""},
+
 		// The same version.
 		{"equal, another image", "1.1.0", "1.1.0", Options{}, false, Equal, ""},
 		{"equal, the same image", "1.1.0", "1.1.0", Options{SameImage: true}, true, SameImage, ""},
@@ -93,6 +119,13 @@ func TestARefusalSaysWhichHopToTakeFirst(t *testing.T) {
 	}
 }
 
+func TestABarrierSaysHowToGetThere(t *testing.T) {
+	got := Decide("2.7.8", "3.0.5", Options{Lowest: "2.9.5"}).Reason
+	if want := "2.7.8 → 3.0.5: the package asks for 2.9.5 at least: go to 2.8.x first, and on to 2.9.5"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestAMajorUpgradeWarnsOfALaterReleaseOfTheOldMajor(t *testing.T) {
 	rows := []struct {
 		known []string
@@ -107,6 +140,13 @@ func TestAMajorUpgradeWarnsOfALaterReleaseOfTheOldMajor(t *testing.T) {
 		if got := Decide("1.4.2", "2.0.0", Options{Known: r.known}); !got.Allowed || got.Warn != r.want {
 			t.Errorf("known %q: allowed %v, warning %q, want %q", r.known, got.Allowed, got.Warn, r.want)
 		}
+	}
+	over := Options{Known: []string{"1.9.5"}, Skips: []string{"1.4"}}
+	if v := Decide("1.4.2", "2.5.0", over); !v.Allowed || v.Warn != rows[3].want {
+		t.Errorf("by an exception: %+v", v)
+	}
+	if v := Decide("1.4.2", "1.6.0", over); !v.Allowed || v.Warn != "" {
+		t.Errorf("by an exception within the major: %+v", v)
 	}
 	if v := Decide("1.4.2", "1.5.0", Options{Known: []string{"1.9.5"}}); v.Warn != "" {
 		t.Errorf("a minor upgrade warns: %q", v.Warn)
