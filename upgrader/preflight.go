@@ -226,7 +226,8 @@ func (r *round) contract() ([]model.Finding, error) {
 		return nil, err
 	}
 	found := append(preflight.Companions(rules.Companions, companions), preflight.Settings(rules.Settings, settings)...)
-	return append(found, r.backup(rules.Backup)...), nil
+	backup, err := r.backup(rules.Backup)
+	return append(found, backup...), err
 }
 
 func (r *round) params(profile string) (map[string]any, error) {
@@ -241,14 +242,27 @@ func (r *round) params(profile string) (map[string]any, error) {
 	return p.Params, err
 }
 
-// backup finds none, or one that is too old. A patch needs none that the package
-// does not ask for.
-func (r *round) backup(most time.Duration) []model.Finding {
-	if r.LastBackup == nil || most == 0 && line(r.cluster.Version) == line(r.upgrade.Archive.Version) {
-		return nil
+// backup finds none, or one that is too old. What the package does not ask for is
+// missed only by who leaves out the one that is made before a minor or major upgrade.
+func (r *round) backup(most time.Duration) ([]model.Finding, error) {
+	if most == 0 && (r.options.Backup != model.BackupNone || line(r.cluster.Version) == line(r.upgrade.Archive.Version)) {
+		return nil, nil
 	}
-	last, some := r.LastBackup()
-	return preflight.BackupDue(most, last, some, preflight.Wall())
+	last, some, err := r.lastBackup()
+	return preflight.BackupDue(most, last, some, preflight.Wall()), err
+}
+
+func (r *round) lastBackup() (made time.Time, some bool, err error) {
+	var all []model.Backup
+	err = r.Store.View(func(v *store.View) (err error) {
+		all, err = v.Backups()
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		return made, false, err
+	}
+	made, err = time.Parse(time.RFC3339Nano, all[0].Made)
+	return made, true, err
 }
 
 // line is the release line of a version: 3.3 of 3.3.4.

@@ -142,26 +142,29 @@ func TestAMemberThatIsDownRefusesUnlessItMayComeLater(t *testing.T) {
 	}
 }
 
-func TestABackupIsAskedForWhenThereAreBackups(t *testing.T) {
-	c := newFleet(t, "", "n1")
-	stale := func() (time.Time, bool) { return time.Now().Add(-48 * time.Hour), true }
-	none := func() (time.Time, bool) { return time.Time{}, false }
+func TestABackupIsAskedFor(t *testing.T) {
+	stale := func(c *fleet) {
+		c.done(store.OpBackupMade, store.BackupMade{Backup: model.Backup{Name: "b", Made: time.Now().Add(-48 * time.Hour).Format(time.RFC3339Nano)}})
+	}
+	none := func(*fleet) {}
 	for _, one := range []struct {
 		name    string
-		last    func() (time.Time, bool)
+		before  func(*fleet)
 		most    time.Duration
 		version string
+		option  string
 		want    []string
 	}{
-		{"nothing is said before there are backups", nil, time.Hour, "1.1.0", nil},
-		{"too old", stale, time.Hour, "1.1.0", []string{"soft backup "}},
-		{"recent enough", stale, 72 * time.Hour, "1.1.0", nil},
-		{"none before a minor", none, 0, "1.1.0", []string{"advice backup "}},
-		{"none before a patch", none, 0, "1.0.7", nil},
-		{"none before a patch that wants one", none, time.Hour, "1.0.7", []string{"soft backup "}},
+		{"too old", stale, time.Hour, "1.1.0", "", []string{"soft backup "}},
+		{"recent enough", stale, 72 * time.Hour, "1.1.0", "", nil},
+		{"none before a minor", none, 0, "1.1.0", "", nil},
+		{"none before a minor, and none is to be made", none, 0, "1.1.0", model.BackupNone, []string{"advice backup "}},
+		{"none before a patch", none, 0, "1.0.7", model.BackupNone, nil},
+		{"none before a patch that wants one", none, time.Hour, "1.0.7", "", []string{"soft backup "}},
 	} {
-		c.members["n1"].up.LastBackup = one.last
-		got := c.looked(model.Options{}, func(p *picture) {
+		c := newFleet(t, "", "n1")
+		one.before(c)
+		got := c.looked(model.Options{Backup: one.option}, func(p *picture) {
 			p.upgrade.Archive.Version, p.upgrade.Archive.Rules = one.version, &model.Rules{Backup: one.most}
 		})
 		if diff := cmp.Diff(one.want, got); diff != "" {

@@ -83,10 +83,6 @@ type Config struct {
 	// Shapes are the types of what this version's API answers; nil: not told.
 	Shapes func(context.Context) (map[string]string, error)
 	Log    *slog.Logger
-
-	// LastBackup is when the last backup was made, and whether there is one; nil:
-	// nothing is said of backups.
-	LastBackup func() (time.Time, bool)
 }
 
 // Upgrader runs one member's part in upgrades.

@@ -51,6 +51,9 @@ func TestPaths(t *testing.T) {
 		{"past the barrier", "2.9.6", "3.0.5", append(named("2.9.7"), three), "3.0.5[major]"},
 		{"round a release behind a barrier", "3.0.5", "3.2.0", append(named("3.1.3"), Release{Version: "3.1.9", Lowest: "3.0.7"}), "3.1.3 3.2.0"},
 		{"no barrier where none is needed", "3.0.5", "3.2.0", append(named("3.1.3"), Release{Version: "3.1.9", Lowest: "3.0.2"}), "3.1.9 3.2.0"},
+		{"a known release rather than one that another hop asks for", "3.0.5", "3.3.0", append(named("3.1.3", "3.2.2"), Release{Version: "3.3.0", Lowest: "3.1.5"}), "3.1.3 3.2.2 3.3.0"},
+		{"no pre-release on the way", "3.4.1", "3.6.0", quay, "3.5.x 3.6.0"},
+		{"the target as another build", "3.1.3", "3.2.0", named("3.2.0+b"), "3.2.0"},
 		{"as large as versions get", "1.18446744073709551614.0", "1.18446744073709551615.0", nil, "1.18446744073709551615.0"},
 		{"an old major with a far line", "1.0.0", "2.0.1", named("1.5000.0"), "2.0.1[major]"},
 	} {
@@ -84,6 +87,9 @@ func TestAHopSaysWhyAndWhereItIsKnownFrom(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
+	}
+	if w, err := Path("3.0.5", "3.4.1", named("3.4.1")); err != nil || len(w.Warn) > 0 || w.Hops[3].Source != "named" {
+		t.Errorf("nothing known but the target: %+v, %v", w, err)
 	}
 }
 
