@@ -38,6 +38,11 @@ func TestARollingUpgradeIsNoticedByNobody(t *testing.T) {
 	}
 	runs(t, c, before, v110, samePID)
 	verified(t, c, v110.Version)
+	var kept model.BackupList
+	check(t, c.Get(ctx, c.Members[0], "/api/v3/backups", &kept))
+	if len(kept.Backups) != 1 || kept.Backups[0].Version != "1.0.0" || !strings.Contains(strings.Join(end.Transcript, "\n"), kept.Backups[0].Name) {
+		t.Errorf("the backups are %+v", kept)
+	}
 	t.Logf("%d requests, out of service for %s, writes stalled for %s", tallies.Requests(), tallies.LongestGap(), tallies.LongestStall())
 }
 

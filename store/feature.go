@@ -18,6 +18,7 @@ func Features() []Feature {
 		{"proof", "the first member's proof that it works, and that the way back is open", OpUpgradeProof},
 		{"leadership-floor", "leadership stays with the newest version that has led", OpClusterFloor},
 		{"digests", "members compare what two versions made of the same commands", OpStateDigest},
+		{"backups", "the automatic backup before a minor or major upgrade, and restoring", OpBackupMade},
 		{"jobs", "work that the cluster does once, whoever leads", OpJobMake},
 	}, nextFeatures()...)
 }

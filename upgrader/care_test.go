@@ -33,6 +33,22 @@ func proved(u *model.Upgrade, findings ...string) *model.Upgrade {
 	return u
 }
 
+// checked has every member pass its trial run, but for those named.
+func checked(u *model.Upgrade, but ...string) *model.Upgrade {
+	u.Phase, u.From = model.Checking, "1.0.0"
+	passed(u)
+	for _, id := range but {
+		u.Member(id).Checked = 0
+	}
+	return u
+}
+
+func passed(u *model.Upgrade) {
+	for i := range u.Members {
+		u.Members[i].Checked = u.Runs
+	}
+}
+
 func useless(u *model.Upgrade) *model.Upgrade { u.Proof.Unfit = true; return u }
 
 func asking(u *model.Upgrade, change func(*model.Upgrade)) *model.Upgrade { change(u); return u }
@@ -80,6 +96,14 @@ func TestNextWithCare(t *testing.T) {
 		{"the first that is done proves its work", done(rollout(), "n2"), first(), "", Prove, "n2"},
 		{"proven, the next may go", proved(done(rollout(), "n2")), first().heard("n2"), store.OpTurnGrant, "", ""},
 		{"what is found ends it", proved(done(rollout(), "n2"), "lost"), first(), store.OpUpgradeMove, "", ""},
+		{"all passed, a backup is made", checked(rollout()), lead(), "", BackUp, ""},
+		{"nobody else makes it", checked(rollout()), careful("n2"), "", "", ""},
+		{"made, they roll", asking(checked(rollout()), func(u *model.Upgrade) { u.BackupRun = u.Runs }), lead(), store.OpUpgradeMove, "", ""},
+		{"one of an earlier run is none", asking(checked(rollout()), func(u *model.Upgrade) { u.Runs, u.BackupRun = 2, 1; passed(u) }), lead(), "", BackUp, ""},
+		{"none is to be made", asking(checked(rollout()), option(model.Options{Backup: model.BackupNone})), lead(), store.OpUpgradeMove, "", ""},
+		{"none before a patch", asking(checked(rollout()), func(u *model.Upgrade) { u.Archive.Version = "1.0.1" }), lead(), store.OpUpgradeMove, "", ""},
+		{"none while one does not answer", checked(rollout(), "n3"), lead(), "", "", ""},
+		{"it could not be made in time", checked(rollout()), lead().after(time.Hour), store.OpUpgradeMove, "", ""},
 		{"a first that does not work has failed", useless(proved(done(rollout(), "n2"), "lost")), first(), store.OpUpgradeCorrect, "", ""},
 		{"in this run", asking(useless(proved(done(rollout(), "n2"))), func(u *model.Upgrade) { u.Proof.Run = 0 }), first(), "", Prove, "n2"},
 		{"and once", useless(proved(asking(rollout(), func(u *model.Upgrade) { u.Member("n2").Step = model.Broken }), "lost")), first(), store.OpUpgradeMove, "", ""},
