@@ -83,6 +83,67 @@ func TestOneReportNamesEveryMemberAndFindingAndChangesNothing(t *testing.T) {
 	}
 }
 
+// What a package asks for is held against what operators keep, on one report; when
+// they have put it right, the upgrade goes.
+func TestWhatAPackageAsksForIsHeldAgainstWhatOperatorsKeep(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, nil)
+	ctx := within(t)
+	m := c.Members[0]
+	check(t, c.Staged(ctx, m, demanding(t, "requires:\n  memory: 4000TiB\n")))
+	if diff := cmp.Diff([]string{"n1 memory hard", "n2 memory hard", "n3 memory hard"}, refusing(t, checkReport(ctx, t, c, "POST"))); diff != "" {
+		t.Error(diff)
+	}
+	a := must[Answer](t)(c.Unstage(ctx, m))
+	if a.Status != http.StatusOK {
+		t.Fatalf("unstage: %d %s", a.Status, a.Body)
+	}
+	check(t, c.Staged(ctx, m, demanding(t, `requires:
+  backup: 24h
+  companions: {mke: ">= 3.4, < 3.6"}
+  settings: {content-trust: "off"}
+`)))
+	set := func(profile, param, value string) {
+		t.Helper()
+		must[string](t)(c.CLI(ctx, m, "profiles", "set", profile, "param", param, "to", value))
+	}
+
+	missing := refusing(t, checkReport(ctx, t, c, "POST"))
+	check(t, c.CreateProfile(ctx, m, model.CompanionsProfile))
+	check(t, c.CreateProfile(ctx, m, model.SettingsProfile))
+	set(model.CompanionsProfile, "mke", "3.7.1")
+	set(model.SettingsProfile, "content-trust", "on")
+	wrong := refusing(t, checkReport(ctx, t, c, "POST"))
+
+	want := []string{" backup soft", " companion soft", " setting soft"}
+	if diff := cmp.Diff([][]string{want, want}, [][]string{missing, wrong}); diff != "" {
+		t.Error(diff)
+	}
+	refused(t, must[Answer](t)(c.Do(ctx, m, Text("POST", runPath, "", quick))), http.StatusConflict,
+		"theseus backup create", "mke", "content-trust", "--ignore companion")
+	set(model.CompanionsProfile, "mke", "3.5.2")
+	set(model.SettingsProfile, "content-trust", "off")
+	must[string](t)(c.CLI(ctx, m, "backup", "create"))
+	if r := checkReport(ctx, t, c, "POST"); !r.OK {
+		t.Errorf("put right, it reports %+v", r)
+	}
+	check(t, c.Run(ctx, m, quick))
+	if end := followed(t, c); end.Status != "finished" || !end.Completed {
+		t.Errorf("it ended %+v", end)
+	}
+}
+
+// demanding is a signed package of 1.1.0 whose manifest has more in it.
+func demanding(t *testing.T, more string) (path string) {
+	t.Helper()
+	dir := t.TempDir()
+	extra, path := filepath.Join(dir, "extra.yaml"), filepath.Join(dir, "theseus.zip")
+	check(t, os.WriteFile(extra, []byte(more), 0o600))
+	must[string](t)(output(t.Context(), dir, nil, cli(t), "package", "build", "--version", v110.Version, "--manifest", extra,
+		"--bin", platform()+"="+binaries(t, v110), "--key", key(t, "release"), "-o", path))
+	return path
+}
+
 // crowd leaves a small file system with little room and few inodes.
 func crowd(t *testing.T, dir string) (filler string) {
 	t.Helper()
