@@ -6,5 +6,5 @@ type Feature struct {
 	Name   string `json:"name"`
 	What   string `json:"what"`
 	Active bool   `json:"active"`
-	Reason string `json:"reason,omitempty"` // why it is off, and when it opens
+	Reason string `json:"reason"` // why it is off, and when it opens
 }
