@@ -39,27 +39,41 @@ func form(path string, t reflect.Type) (all []string) {
 	return all
 }
 
-// What protocol level 0 writes is read strictly by builds that exist: a field
-// more in a command stops them, and so does one in a record that comes with a
-// snapshot. The list was made by the last build that knew no levels; it stays.
-func TestWhatTheFirstLevelWritesKeepsItsForm(t *testing.T) {
-	var now []string
-	for name, row := range ops() {
-		if row.level == 0 && name != OpClusterLevel { // which only comes when every member knows it
-			now = append(now, "command "+string(name))
-			now = append(now, form("command "+string(name), reflect.TypeOf(row.sample))...)
+// What a protocol level writes is read strictly by builds that exist: a field more
+// in a command stops them, and so does one in a record that comes with a snapshot.
+// Each list was made by the last build that knew no later level; it stays.
+func TestWhatALevelWritesKeepsItsForm(t *testing.T) {
+	records := []map[string]any{
+		{"cluster": model.Cluster{}, "staging": model.Staging{}, "upgrade": model.Upgrade{},
+			"member": model.Member{}, "user": model.User{}, "token": model.Token{}, "profile": model.Profile{}},
+		{"canary": model.Canary{}, "job": model.Job{}, "backup": model.Backup{}},
+	}
+	if len(records) != Level+1 {
+		t.Fatalf("%d levels are held, and there are %d: freeze the one before when a level is added", len(records), Level+1)
+	}
+	for level, kinds := range records {
+		var now []string
+		for name, row := range ops() {
+			known := row.level == level
+			if name == OpClusterLevel { // it only comes when every member knows it
+				known = level == 1
+			}
+			if known {
+				now = append(now, "command "+string(name))
+				now = append(now, form("command "+string(name), reflect.TypeOf(row.sample))...)
+			}
 		}
-	}
-	for name, r := range map[string]any{"cluster": model.Cluster{}, "staging": model.Staging{}, "upgrade": model.Upgrade{},
-		"member": model.Member{}, "user": model.User{}, "token": model.Token{}, "profile": model.Profile{}} {
-		now = append(now, form("record "+name, reflect.TypeOf(r))...)
-	}
-	slices.Sort(now)
-	raw, err := os.ReadFile("testdata/level-0.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(raw)), "\n"), now); diff != "" {
-		t.Errorf("earlier builds cannot read this (give new commands a level, and new fields omitempty): %s", diff)
+		for name, r := range kinds {
+			now = append(now, form("record "+name, reflect.TypeOf(r))...)
+		}
+		slices.Sort(now)
+		file := fmt.Sprintf("testdata/level-%d.txt", level)
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(raw)), "\n"), now); diff != "" {
+			t.Errorf("builds that know no later level than %d cannot read this (give new commands a level, and new fields omitempty): %s", level, diff)
+		}
 	}
 }

@@ -34,7 +34,6 @@ type RestoreCommit struct {
 	Records int    `json:"records"`
 	Digest  string `json:"digest"`
 	Cluster string `json:"cluster"` // the id that the cluster has from then on
-	Note    string `json:"note"`
 }
 
 // RestoreRef names a restore.

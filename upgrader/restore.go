@@ -43,7 +43,11 @@ func (u *Upgrader) Restore(ctx context.Context, body io.Reader, by string) (mode
 		return r, err
 	}
 	r = model.Restored{BackupContents: found, Cluster: newClusterID()}
-	return r, u.restoreFrom(ctx, f, r, by)
+	err = u.restoreFrom(ctx, f, r, by)
+	if err == nil {
+		u.Log.Info("restored a backup", "made", r.Header.Made, "of", r.Header.Cluster, "by", by, "cluster", r.Cluster)
+	}
+	return r, err
 }
 
 // keepRestore keeps what is sent in a file that has no name.
@@ -154,8 +158,7 @@ func (u *Upgrader) sendRestore(ctx context.Context, f *os.File, id string, r mod
 	if err := b.flush(); err != nil {
 		return err
 	}
-	return u.propose(ctx, store.OpRestoreCommit, store.RestoreCommit{ID: id, Records: found.Records, Digest: found.Digest, Cluster: r.Cluster,
-		Note: "restored by " + by + " from the backup of " + r.Header.Made})
+	return u.propose(ctx, store.OpRestoreCommit, store.RestoreCommit{ID: id, Records: found.Records, Digest: found.Digest, Cluster: r.Cluster})
 }
 
 // batch gathers records until there are enough for a command.
