@@ -18,8 +18,8 @@ const (
 	// firstCommit is of the last build without protocol levels, pauses and going
 	// back: what it began must be able to come here.
 	firstCommit = "0831c503480471e694c52e4ef53790a11b1f3978"
-	// backCommit is of an earlier build that knows how to go back.
-	backCommit = "c8730c7c15a1eefc30ec4504fe8132258d77a305"
+	// backCommit is of an earlier build that knows how to go back, at protocol level 1.
+	backCommit = "ffc918c4258b0d7b41a605d766bc43ed6404a6e0"
 )
 
 var earlier100 = Build{Version: "1.0.0", Commit: firstCommit}
