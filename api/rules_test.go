@@ -23,8 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// pastTheRules is what members answer who are asked after the rules have been held.
-var pastTheRules = errors.New("past the rules")
+// errPast is what members answer who are asked after the rules have been held.
+var errPast = errors.New("past the rules")
 
 // silent is a cluster whose members answer nothing.
 type silent struct {
@@ -35,7 +35,7 @@ type silent struct {
 func (silent) Handle(string, func(context.Context, json.RawMessage) (any, error)) {}
 func (silent) HandleStream(string, func(context.Context, json.RawMessage) (io.ReadCloser, int64, error)) {
 }
-func (silent) Call(context.Context, string, string, any, any) error { return pastTheRules }
+func (silent) Call(context.Context, string, string, any, any) error { return errPast }
 func (s silent) Propose(ctx context.Context, c store.Command) (store.Answer, error) {
 	return s.alone.Propose(ctx, c)
 }
@@ -111,7 +111,7 @@ func TestTheVersionTableIsHeldAtTheStage(t *testing.T) {
 			t.Fatalf("%s: %v: %s", row.what, err, w.Body)
 		}
 		said := fmt.Sprintf("%d %s", w.Code, e.Messages[0])
-		if strings.Contains(said, pastTheRules.Error()) {
+		if strings.Contains(said, errPast.Error()) {
 			said = "may go"
 		}
 		fmt.Fprintf(&got, "%s: %s to %s: %s\n", row.what, row.from, row.to, said)
@@ -139,7 +139,7 @@ func goldenFile(t *testing.T, path, got string) {
 func TestAPackageWithRulesWaitsForTheProtocolLevel(t *testing.T) {
 	m := ruledMember(t, "1.0.0", 0)
 	for rules, says := range map[string]string{
-		"":                             pastTheRules.Error(),
+		"":                             errPast.Error(),
 		"reachable: {from: 1.0.0}":     "members of this cluster may be too old to read that",
 		"requires: {settings: {a: b}}": "members of this cluster may be too old to read that",
 	} {

@@ -1,11 +1,6 @@
 package preflight
 
-import (
-	"errors"
-	"io/fs"
-
-	"github.com/theseusd/theseus/model"
-)
+import "github.com/theseusd/theseus/model"
 
 // Machine is what one member runs on.
 type Machine struct {
@@ -30,10 +25,4 @@ func (m Machine) Look(n Needs) []model.Finding {
 	found = append(found, m.errors()...)
 	found = append(found, m.memory(n.Memory)...)
 	return append(found, clockSync()...)
-}
-
-// missing says that a file of the kernel's is not there, or not for this process:
-// then nothing is known, which is no finding.
-func missing(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
