@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -117,10 +118,15 @@ func (m *Member) args() []string {
 // Processes are all processes that run a binary of m, watchers included.
 func (m *Member) Processes() ([]Process, error) { return processesIn(m.Bin()) }
 
-// Daemon is the process that serves, if there is one.
+// Daemon is the process that serves, if there is one. What it has just forked looks
+// like it until it becomes something else.
 func (m *Member) Daemon() (Process, bool) {
 	all, err := m.Processes()
-	i := slices.IndexFunc(all, Process.daemon)
+	all = slices.DeleteFunc(all, func(p Process) bool { return !p.daemon() })
+	i := slices.IndexFunc(all, func(p Process) bool {
+		parent, err := p.Status("PPid")
+		return err == nil && !slices.ContainsFunc(all, func(other Process) bool { return strconv.Itoa(other.PID) == parent })
+	})
 	if err != nil || i < 0 {
 		return Process{}, false
 	}

@@ -90,7 +90,7 @@ func TestWhatAPackageAsksForIsHeldAgainstWhatOperatorsKeep(t *testing.T) {
 	c := newCluster(t, nil)
 	ctx := within(t)
 	m := c.Members[0]
-	check(t, c.Staged(ctx, m, demanding(t, "requires:\n  memory: 4000TiB\n")))
+	check(t, c.Staged(ctx, m, demanding(t, v110, "requires:\n  memory: 4000TiB\n")))
 	if diff := cmp.Diff([]string{"n1 memory hard", "n2 memory hard", "n3 memory hard"}, refusing(t, checkReport(ctx, t, c, "POST"))); diff != "" {
 		t.Error(diff)
 	}
@@ -98,7 +98,7 @@ func TestWhatAPackageAsksForIsHeldAgainstWhatOperatorsKeep(t *testing.T) {
 	if a.Status != http.StatusOK {
 		t.Fatalf("unstage: %d %s", a.Status, a.Body)
 	}
-	check(t, c.Staged(ctx, m, demanding(t, `requires:
+	check(t, c.Staged(ctx, m, demanding(t, v110, `requires:
   backup: 24h
   companions: {mke: ">= 3.4, < 3.6"}
   settings: {content-trust: "off"}
@@ -133,14 +133,40 @@ func TestWhatAPackageAsksForIsHeldAgainstWhatOperatorsKeep(t *testing.T) {
 	}
 }
 
-// demanding is a signed package of 1.1.0 whose manifest has more in it.
-func demanding(t *testing.T, more string) (path string) {
+// A package lists the line from which it may be reached past the version table, and
+// the version below which it may not.
+func TestAnUpgradeByAListedException(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, nil)
+	ctx := within(t)
+	m := c.Members[0]
+	before := must[Snapshot](t)(c.Look(ctx))
+	a := must[Answer](t)(c.Stage(ctx, m, demanding(t, v120, "")))
+	refused(t, a, http.StatusUnprocessableEntity, "n1: 1.0.0 → 1.2.0 skips a minor version: go to 1.1.x first")
+	a = must[Answer](t)(c.Stage(ctx, m, demanding(t, v120, "reachable: {from: 1.0.7, skips: [1.0]}\n")))
+	refused(t, a, http.StatusUnprocessableEntity, "n1: ", "1.0.7")
+
+	check(t, c.Staged(ctx, m, demanding(t, v120, "reachable: {skips: [1.0]}\n")))
+	check(t, c.Run(ctx, m, quick))
+	end := followed(t, c)
+
+	if end.Status != "finished" || !end.Completed || !strings.Contains(strings.Join(end.Transcript, "\n"), "backup") {
+		t.Errorf("it ended %+v", end)
+	}
+	runs(t, c, before, v120, samePID)
+	check(t, m.Stop(ctx))
+	check(t, m.Start()) // a version that the table would not let follow is at home now
+	check(t, m.AwaitReady(ctx))
+}
+
+// demanding is a signed package of b whose manifest has more in it.
+func demanding(t *testing.T, b Build, more string) (path string) {
 	t.Helper()
 	dir := t.TempDir()
 	extra, path := filepath.Join(dir, "extra.yaml"), filepath.Join(dir, "theseus.zip")
 	check(t, os.WriteFile(extra, []byte(more), 0o600))
-	must[string](t)(output(t.Context(), dir, nil, cli(t), "package", "build", "--version", v110.Version, "--manifest", extra,
-		"--bin", platform()+"="+binaries(t, v110), "--key", key(t, "release"), "-o", path))
+	must[string](t)(output(t.Context(), dir, nil, cli(t), "package", "build", "--version", b.Version, "--manifest", extra,
+		"--bin", platform()+"="+binaries(t, b), "--key", key(t, "release"), "-o", path))
 	return path
 }
 
