@@ -143,6 +143,7 @@ func (b *box) move(from, to string) {
 }
 
 func TestABadArchiveIsRefusedAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.TrustedKey = "" })
 	good := unsigned(t, "1.1.0", v110)
 	before := still(t, c)
@@ -207,6 +208,7 @@ var badVersions = []struct {
 }
 
 func TestAnArchiveThatNobodyTrustedSignedIsRefused(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	before := still(t, c)

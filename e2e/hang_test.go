@@ -31,6 +31,7 @@ func inProbation(t *testing.T, c *Cluster) *Member {
 // A process that is stopped cannot be told from a build that hangs: the build is
 // put back and remembered, and force says that it was not to blame.
 func TestAGoodBuildThatIsStoppedInProbationIsPutBackAndCanBeForced(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Prepare = setcap(caps) })
 	ctx := within(t)
 	before, had := must[Snapshot](t)(c.Look(ctx)), capabilities(t, c)

@@ -13,6 +13,7 @@ import (
 const fillSize = 64 << 20
 
 func TestAJoinerKilledAtAnyFileOfItsSnapshotJoins(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Bin, p.TrustedKey = binaries(t, crash100), "" })
 	ctx := within(t)
 	big := filepath.Join(t.TempDir(), "big.zip")

@@ -27,6 +27,7 @@ func tarred(t *testing.T, b Build, by string) (path string) {
 }
 
 func TestATarGzThatIsCalledZipIsStagedAndUpgradedTo(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
