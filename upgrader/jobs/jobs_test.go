@@ -133,6 +133,16 @@ func (l *ledger) until(r *Runner, id, what string, f func(model.Job) bool) model
 	}
 }
 
+// await waits for a channel to be closed.
+func await(t *testing.T, what string, closed <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("waited for %s", what)
+	}
+}
+
 func is(s model.JobState) func(model.Job) bool {
 	return func(j model.Job) bool { return j.State == s }
 }
@@ -225,7 +235,7 @@ func TestS29ANewLeaderGoesOnFromTheCheckpointAndTheOldOneIsRefused(t *testing.T)
 	r := l.runner("n1", map[string]Action{"a": work(true)})
 	l.runner("n2", map[string]Action{"a": work(false)})
 	id := l.trigger(r, "a").ID
-	<-half
+	await(t, "the first half", half)
 	l.lead("n2")
 	j := l.until(r, id, "the job", is(model.JobDone))
 	close(free)
@@ -253,7 +263,7 @@ func TestACanceledJobStops(t *testing.T) {
 		return ctx.Err()
 	}})
 	id := l.trigger(r, "a").ID
-	<-began
+	await(t, "the job to begin", began)
 	if _, _, err := r.Trigger(context.Background(), "a", "admin", ""); model.KindOf(err) != model.Conflict {
 		t.Errorf("triggered while it runs: %v", err)
 	}
@@ -261,7 +271,7 @@ func TestACanceledJobStops(t *testing.T) {
 	if err != nil || j.State != model.JobCanceled {
 		t.Errorf("canceled it is %+v: %v", j, err)
 	}
-	<-ended
+	await(t, "the job to end", ended)
 	if _, err := r.Cancel(context.Background(), id, "admin"); model.KindOf(err) != model.Conflict {
 		t.Errorf("canceled twice: %v", err)
 	}
