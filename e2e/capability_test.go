@@ -14,10 +14,10 @@ import (
 // nobody is an ordinary user.
 func nobody() *syscall.Credential { return &syscall.Credential{Uid: 65534, Gid: 65534} }
 
-// lowPort is one that an ordinary user may not bind without a capability.
-const lowPort = 443
-
-func onLowPort(t *testing.T, text string) *Cluster {
+// onLowPort makes a cluster of an ordinary user's members on a port that such a
+// user may not bind without a capability. The tests run beside each other on the
+// same addresses, so each has a port of its own.
+func onLowPort(t *testing.T, lowPort int, text string) *Cluster {
 	t.Helper()
 	raw := must[[]byte](t)(os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"))
 	if first := must[int](t)(strconv.Atoi(strings.TrimSpace(string(raw)))); first <= lowPort {
@@ -33,7 +33,7 @@ func onLowPort(t *testing.T, text string) *Cluster {
 
 func TestAnOrdinaryUserKeepsItsCapabilitiesAndItsLowPort(t *testing.T) {
 	t.Parallel()
-	c := onLowPort(t, caps)
+	c := onLowPort(t, 443, caps)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
 	had, effective := capabilities(t, c), effective(t, c)
@@ -89,7 +89,7 @@ func effectiveOf(t *testing.T, c *Cluster) map[string]string {
 
 func TestWithoutAWayToRestoreCapabilitiesNothingIsStaged(t *testing.T) {
 	t.Parallel()
-	c := onLowPort(t, "cap_net_bind_service=ep")
+	c := onLowPort(t, 444, "cap_net_bind_service=ep")
 	before := still(t, c)
 
 	a := must[Answer](t)(c.Stage(within(t), c.Members[1], unsigned(t, "1.1.0", v110)))
