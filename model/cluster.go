@@ -53,6 +53,8 @@ type User struct {
 	Name     string `json:"name"`
 	Password string `json:"password"`
 	Role     string `json:"role"`
+
+	UserNext
 }
 
 // Token is a login or join token; the record is keyed by the SHA-256 of its secret.

@@ -41,4 +41,6 @@ type Job struct {
 	Checkpoint string `json:"checkpoint"` // where the next attempt goes on
 
 	Log []string `json:"log,omitempty"` // its last lines, each with its time
+
+	Migration *JobMigration `json:"migration,omitempty"` // nil: it does something else
 }

@@ -8,6 +8,11 @@ type ClusterNext struct {
 	Era *Era `json:"era,omitempty"`
 }
 
+// UserNext are the fields of User that only the next version knows.
+type UserNext struct {
+	Era int `json:"era,omitempty"` // 1 once the record was converted
+}
+
 // Era is when and to what the cluster version last moved.
 type Era struct {
 	Version string `json:"version"`

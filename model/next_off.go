@@ -4,3 +4,6 @@ package model
 
 // ClusterNext are the fields of Cluster that only the next version knows.
 type ClusterNext struct{}
+
+// UserNext are the fields of User that only the next version knows.
+type UserNext struct{}

@@ -15,6 +15,8 @@ type Archive struct {
 	Images map[string]string `json:"images"`
 	CLIs   map[string]string `json:"clis,omitempty"`
 	Rules  *Rules            `json:"rules,omitempty"` // nil: the version table alone
+	// Migrations are in the order of their phases, and in each as the package has them.
+	Migrations []Migration `json:"migrations,omitempty"`
 }
 
 // Staging is the record of an archive on its way to every member.
@@ -50,6 +52,7 @@ const (
 	Checking  Phase = "checking"
 	Rolling   Phase = "rolling"
 	Verifying Phase = "verifying"
+	Migrating Phase = "migrating" // data, while nobody else writes
 	Reverting Phase = "reverting" // the whole rollout goes back
 	Finished  Phase = "finished"
 	Failed    Phase = "failed"
@@ -98,6 +101,9 @@ type Options struct {
 	Await     time.Duration `json:"await,omitempty"`      // how much longer members that are down may take to come to the checking
 	Force     bool          `json:"force,omitempty"`      // a build that failed before is tried again
 	Backup    string        `json:"backup,omitempty"`     // BackupNone, or "" for one before a minor or major upgrade
+
+	Mode     string `json:"mode,omitempty"`     // ModeBackground, or "" for ModeComplete
+	Throttle int64  `json:"throttle,omitempty"` // items that migrations move in a second at most; 0: no limit
 }
 
 // OnFailureRollback has a rollout that fails go back by itself.
@@ -111,8 +117,11 @@ const IgnoreQuorum = "quorum"
 
 // Plain says whether o asks for nothing that the first release did not know.
 func (o Options) Plain() bool {
-	return !o.Hold && o.HoldAfter == 0 && o.OnFailure == "" && len(o.Ignore) == 0 && o.Await == 0 && !o.Force && o.Backup == ""
+	return !o.Hold && o.HoldAfter == 0 && o.OnFailure == "" && len(o.Ignore) == 0 && o.Await == 0 && !o.Force && o.Backup == "" && o.Simple()
 }
+
+// Simple says whether o asks for nothing that came with protocol level 2.
+func (o Options) Simple() bool { return o.Mode == "" && o.Throttle == 0 }
 
 // Schedule is a start that was ordered and has not come yet.
 type Schedule struct {
@@ -154,6 +163,10 @@ type Upgrade struct {
 
 	Backup    string `json:"backup,omitempty"`     // name of the one that was made before anything changed
 	BackupRun int    `json:"backup-run,omitempty"` // and in which run
+
+	Job      string   `json:"job,omitempty"`      // id of the job whose migration is at work or waits for a person
+	Migrated []string `json:"migrated,omitempty"` // names of the migrations that are done
+	Again    int      `json:"again,omitempty"`    // times that the final check found data left over
 }
 
 // How going back ended.

@@ -15,6 +15,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
 	ErrInvalid  = errors.New("invalid: the name is empty or too long")
+	ErrHeld     = errors.New("held: a migration is at work, and nobody else writes until it is done")
+	ErrStale    = errors.New("stale: another runner has taken the job, or it is over")
 	ErrStopped  = errors.New("this member has stopped at an entry that it cannot read")
 )
 
@@ -38,7 +40,7 @@ func (a Answer) Err() error {
 }
 
 func codes() map[string]error {
-	return map[string]error{"conflict": ErrConflict, "not-found": ErrNotFound, "exists": ErrExists, "invalid": ErrInvalid, "stopped": ErrStopped}
+	return map[string]error{"conflict": ErrConflict, "not-found": ErrNotFound, "exists": ErrExists, "invalid": ErrInvalid, "held": ErrHeld, "stale": ErrStale, "stopped": ErrStopped}
 }
 
 // code is the word for an answer; ok is false for anything else: a fault.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/theseusd/theseus/model"
@@ -11,8 +12,12 @@ import (
 // one. Two versions that apply it to empty records have the same after each.
 func Drill(cluster model.Cluster) *Commands {
 	c := &Commands{each: true}
-	for _, part := range [][]Command{drillBegin(), drillRestore(), drillRecords(), drillForward(), drillBack(), drillLate(), drillJobs()} {
-		for _, one := range part {
+	parts := []func(before int) []Command{drillBegin, drillRestore, drillRecords, drillForward, drillBack, drillLate, drillJobs}
+	if open(OpJobMigrate, cluster) { // a level below could not read its archive either
+		parts = slices.Insert(parts, 5, drillData)
+	}
+	for _, part := range parts {
+		for _, one := range part(len(c.entries)) {
 			if open(one.Op, cluster) {
 				c.entries = append(c.entries, replayEntry{Index: uint64(len(c.entries) + 1), Data: one.Encode()})
 			}
@@ -32,7 +37,7 @@ func drillMember(id, version string) Command {
 }
 
 // drillBegin is a new cluster.
-func drillBegin() []Command {
+func drillBegin(int) []Command {
 	return []Command{
 		New(OpClusterInit, ClusterInit{Cluster: model.Cluster{ID: "drill", Version: drillOld}, Admin: model.User{Name: "admin"}}),
 		New(OpClusterLevel, ClusterLevel{Before: 0, Level: Level}),
@@ -40,7 +45,7 @@ func drillBegin() []Command {
 }
 
 // drillRecords is what is there before any upgrade.
-func drillRecords() []Command {
+func drillRecords(int) []Command {
 	const profile = "drill"
 	return []Command{
 		drillMember("n1", drillOld), drillMember("n2", drillOld), drillMember("n3", drillOld),
@@ -72,18 +77,20 @@ func drillPlan() []model.Progress {
 }
 
 // drillStaged brings an archive to every member.
-func drillStaged(id string) []Command {
+func drillStaged(id string) []Command { return drillStagedWith(id, drillArchive()) }
+
+func drillStagedWith(id string, archive model.Archive) []Command {
 	vote := func(op Op, member string) Command { return New(op, StageVote{ID: id, Member: member}) }
 	ref := StageRef{ID: id}
 	return []Command{
-		New(OpStageAnnounce, StageAnnounce{Staging: model.Staging{ID: id + "-dropped", Archive: drillArchive()}}),
+		New(OpStageAnnounce, StageAnnounce{Staging: model.Staging{ID: id + "-dropped", Archive: archive}}),
 		New(OpStageDrop, StageRef{ID: id + "-dropped"}),
-		New(OpStageAnnounce, StageAnnounce{Staging: model.Staging{ID: id, Archive: drillArchive()}}),
+		New(OpStageAnnounce, StageAnnounce{Staging: model.Staging{ID: id, Archive: archive}}),
 		vote(OpStageAnswer, "n1"), vote(OpStageAnswer, "n2"),
 		New(OpStageRenew, ref), New(OpStageSeal, ref),
 		vote(OpStageAttest, "n1"), vote(OpStageAttest, "n2"),
 		New(OpStageCommit, StageCommit{ID: id, Upgrade: model.Upgrade{
-			ID: id, Archive: drillArchive(), From: drillOld, Phase: model.Staged, By: "admin", Members: drillPlan()}}),
+			ID: id, Archive: archive, From: drillOld, Phase: model.Staged, By: "admin", Members: drillPlan()}}),
 	}
 }
 
@@ -107,7 +114,7 @@ func drillMove(id string, from, to model.Phase) Command {
 }
 
 // drillForward is an upgrade that fails, goes on, finishes and is cleared away.
-func drillForward() []Command {
+func drillForward(int) []Command {
 	const id = "forward"
 	at := model.Schedule{At: "2030-01-01T00:00:00Z", By: "admin"}
 	ref := UpgradeRef{ID: id, Note: "drill"}
@@ -135,7 +142,7 @@ func drillForward() []Command {
 }
 
 // drillBack is an upgrade that goes back, and is stopped in its next run.
-func drillBack() []Command {
+func drillBack(int) []Command {
 	const id = "back"
 	ref := UpgradeRef{ID: id}
 	return slices.Concat(drillStaged(id), []Command{
@@ -153,7 +160,7 @@ func drillBack() []Command {
 }
 
 // drillLate is an upgrade that a member follows after its end.
-func drillLate() []Command {
+func drillLate(int) []Command {
 	const id = "late"
 	plan := drillPlan()
 	plan[1].Step = model.Excluded
@@ -166,7 +173,7 @@ func drillLate() []Command {
 }
 
 // drillJobs is a job that fails, is triggered and done, and one that is canceled.
-func drillJobs() []Command {
+func drillJobs(int) []Command {
 	const one, two = "job one", "job two"
 	return []Command{
 		New(OpJobMake, JobMake{ID: one, Action: "drill", By: "admin"}),
@@ -179,4 +186,31 @@ func drillJobs() []Command {
 		New(OpJobMake, JobMake{ID: two, Action: "drill", By: "admin"}),
 		New(OpJobCancel, JobAsk{ID: two}),
 	}
+}
+
+// drillData is an upgrade whose data is migrated, and found not to be; before are
+// the commands until then.
+func drillData(before int) []Command {
+	const id, name = "data", "drill"
+	archive := drillArchive()
+	archive.Migrations = []model.Migration{{Name: name, Phase: model.Migrate, Images: map[string]string{"linux/amd64": "sha256:drill"}}}
+	begin := slices.Concat(drillStagedWith(id, archive), []Command{
+		New(OpUpgradeRun, UpgradeStart{ID: id, Options: model.Options{Throttle: 1}, Members: drillPlan()}),
+		drillMove(id, model.Checking, model.Rolling), drillMove(id, model.Rolling, model.Verifying), drillMove(id, model.Verifying, model.Migrating),
+		New(OpJobMigrate, JobMigrate{Upgrade: id, Action: name, By: "admin", Holds: true, Note: "begins"}),
+	})
+	job := MigrationJob(name, uint64(before+len(begin)))
+	value := json.RawMessage(`"drill"`)
+	return slices.Concat(begin, []Command{
+		New(OpJobTake, JobTake{ID: job, Runner: "n1", Boot: "b"}),
+		New(OpJobPace, JobPace{ID: job, Rate: 1, Paused: "admin", Note: "paused"}),
+		New(OpJobWrite, JobWrite{ID: job, Epoch: 1, Op: OpProfileCreate, Body: json.RawMessage(`{"profile":{"Name":"data"}}`)}),
+		New(OpJobProgress, JobProgress{ID: job, Epoch: 1, Done: 1, Total: 2, Checkpoint: "1"}),
+		New(OpJobEnd, JobEnd{ID: job, Epoch: 1, To: model.JobDone}),
+		New(OpUpgradeRemigrate, UpgradeRemigrate{ID: id, Names: []string{name}, Note: "left over"}),
+		New(OpParamsChange, ParamsChange{Changes: []ParamChange{{Profile: "data", Key: "k", Now: value}}}),
+		New(OpParamsChange, ParamsChange{Changes: []ParamChange{{Profile: "data", Key: "k", Was: value}, {Profile: "data", Key: "l", Now: value}}}),
+		New(OpUpgradeStop, UpgradeRef{ID: id}), New(OpUpgradeClear, UpgradeRef{ID: id}),
+		New(OpStoreConvert, Convert{}),
+	})
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // drillRestore is a restore into a new cluster, one that is dropped before.
-func drillRestore() []Command {
+func drillRestore(int) []Command {
 	const dropped, id = "dropped", "restored"
 	records := []backup.Record{
 		drillRecord(bucketProfiles, "restored", model.Profile{Name: "restored", Params: map[string]any{"a": 1}}),

@@ -6,19 +6,21 @@ type Feature struct {
 	Name  string
 	What  string
 	Needs Op
+	Form  string // the conversion that has to be done before; "" is none
 }
 
 // Features are those of this version that an earlier build of it had not, in the
 // order in which people should see them.
 func Features() []Feature {
 	return append([]Feature{
-		{"run-options", "hold, hold-after, on-failure, ignore, await and force at the start of an upgrade", OpUpgradeRun},
-		{"pause", "pausing and resuming an upgrade", OpUpgradePause},
-		{"rollback", "taking a whole rollout back before its completion", OpUpgradeRollback},
-		{"proof", "the first member's proof that it works, and that the way back is open", OpUpgradeProof},
-		{"leadership-floor", "leadership stays with the newest version that has led", OpClusterFloor},
-		{"digests", "members compare what two versions made of the same commands", OpStateDigest},
-		{"backups", "the automatic backup before a minor or major upgrade, and restoring", OpBackupMade},
-		{"jobs", "work that the cluster does once, whoever leads", OpJobMake},
+		{Name: "run-options", What: "hold, hold-after, on-failure, ignore, await and force at the start of an upgrade", Needs: OpUpgradeRun},
+		{Name: "pause", What: "pausing and resuming an upgrade", Needs: OpUpgradePause},
+		{Name: "rollback", What: "taking a whole rollout back before its completion", Needs: OpUpgradeRollback},
+		{Name: "proof", What: "the first member's proof that it works, and that the way back is open", Needs: OpUpgradeProof},
+		{Name: "leadership-floor", What: "leadership stays with the newest version that has led", Needs: OpClusterFloor},
+		{Name: "digests", What: "members compare what two versions made of the same commands", Needs: OpStateDigest},
+		{Name: "backups", What: "the automatic backup before a minor or major upgrade, and restoring", Needs: OpBackupMade},
+		{Name: "jobs", What: "work that the cluster does once, whoever leads", Needs: OpJobMake},
+		{Name: "migrations", What: "migrations that packages bring, and writing parameters in batches", Needs: OpJobMigrate},
 	}, nextFeatures()...)
 }

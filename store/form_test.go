@@ -47,6 +47,7 @@ func TestWhatALevelWritesKeepsItsForm(t *testing.T) {
 		{"cluster": model.Cluster{}, "staging": model.Staging{}, "upgrade": model.Upgrade{},
 			"member": model.Member{}, "user": model.User{}, "token": model.Token{}, "profile": model.Profile{}},
 		{"canary": model.Canary{}, "job": model.Job{}, "backup": model.Backup{}},
+		{"migration": model.Migration{}, "job of a migration": model.JobMigration{}, "conversion": Converted{}},
 	}
 	if len(records) != Level+1 {
 		t.Fatalf("%d levels are held, and there are %d: freeze the one before when a level is added", len(records), Level+1)

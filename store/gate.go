@@ -19,8 +19,13 @@ func Gate(name Op, cluster model.Cluster) error {
 	if !known {
 		return fmt.Errorf("command %q: not known to this version", name)
 	}
+	return row.gate("command "+string(name), cluster)
+}
+
+// gate says whether a row is open; what is how it is called.
+func (row op) gate(what string, cluster model.Cluster) error {
 	if row.level > cluster.Level {
-		return fmt.Errorf("command %s needs protocol level %d, the cluster is at %d: %w", name, row.level, cluster.Level, ErrGate)
+		return fmt.Errorf("%s needs protocol level %d, the cluster is at %d: %w", what, row.level, cluster.Level, ErrGate)
 	}
 	if row.since == first {
 		return nil
@@ -31,10 +36,10 @@ func Gate(name Op, cluster model.Cluster) error {
 	}
 	since, err := semver.NewVersion(row.since)
 	if err != nil {
-		return fmt.Errorf("command %s: since %q: %w", name, row.since, err)
+		return fmt.Errorf("%s: since %q: %w", what, row.since, err)
 	}
 	if at.LessThan(since) {
-		return fmt.Errorf("command %s needs cluster version %s, it is %s: %w", name, row.since, cluster.Version, ErrGate)
+		return fmt.Errorf("%s needs cluster version %s, it is %s: %w", what, row.since, cluster.Version, ErrGate)
 	}
 	return nil
 }

@@ -2,7 +2,11 @@
 
 package store
 
-import "github.com/theseusd/theseus/model"
+import (
+	"encoding/json"
+
+	"github.com/theseusd/theseus/model"
+)
 
 // OpEraMark is the one command that a build with the tag era has besides. Such
 // builds stand for a next version in tests: one more command type and one more
@@ -28,5 +32,22 @@ func markEra(e entry, c EraMark) error {
 }
 
 func nextFeatures() []Feature {
-	return []Feature{{"era", "the record of when the cluster version last moved", OpEraMark}}
+	return []Feature{
+		{Name: "era", What: "the record of when the cluster version last moved", Needs: OpEraMark},
+		{Name: "era-users", What: "users in the form of the next version", Needs: OpEraMark, Form: eraUsers},
+	}
+}
+
+// eraUsers is the one conversion of such builds.
+const eraUsers = "era-users"
+
+func nextConversions() []Conversion {
+	return []Conversion{{Name: eraUsers, Since: "1.1.0", Bucket: bucketUsers, Each: func(raw []byte) ([]byte, error) {
+		var u model.User
+		if err := strict(raw, &u); err != nil {
+			return nil, err
+		}
+		u.Era = 1
+		return json.Marshal(u)
+	}}}
 }

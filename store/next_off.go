@@ -6,3 +6,5 @@ package store
 func nextOps() map[Op]op { return nil }
 
 func nextFeatures() []Feature { return nil }
+
+func nextConversions() []Conversion { return nil }

@@ -78,6 +78,13 @@ const (
 	OpRestorePut    Op = "restore.put"
 	OpRestoreCommit Op = "restore.commit"
 	OpRestoreDrop   Op = "restore.drop"
+
+	OpJobMigrate       Op = "job.migrate"
+	OpJobPace          Op = "job.pace"
+	OpJobWrite         Op = "job.write"
+	OpUpgradeRemigrate Op = "upgrade.remigrate"
+	OpParamsChange     Op = "params.change"
+	OpStoreConvert     Op = "store.convert"
 )
 
 // first stands for the first release: a command that was always there.
@@ -86,7 +93,7 @@ const first = ""
 // Level is the highest protocol level that this build reads and writes. It goes
 // up with each build that adds commands to those of a release; the record of the
 // cluster says which one every member has.
-const Level = 1
+const Level = 2
 
 // op is one row of the table: since which cluster version and protocol level a
 // command may be proposed, how it is applied, and a body to try it with.
@@ -126,7 +133,7 @@ func atLevel[B any](level int, apply func(entry, B) error, sample B) op {
 // ops is the table. Building it anew at each call keeps it out of package state.
 func ops() map[Op]op {
 	table := map[Op]op{}
-	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), jobOps(), backupOps(), restoreOps(), nextOps()} {
+	for _, part := range []map[Op]op{clusterOps(), profileOps(), stageOps(), upgradeOps(), scheduleOps(), turnOps(), backOps(), canaryOps(), markerOps(), jobOps(), backupOps(), restoreOps(), migrateOps(), convertOps(), nextOps()} {
 		for name, row := range part {
 			table[name] = proper(name, row)
 		}

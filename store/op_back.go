@@ -176,6 +176,9 @@ func revertUpgrade(e entry, c UpgradeRevert) error {
 		}
 		u.Phase, u.Since, u.Wait = model.Reverting, e.at, model.Wait{}
 		u.Rollback, u.Paused, u.Final, u.Ended, u.Back = "", nil, "", "", ""
+		if err := endMigration(e, u, true, "the upgrade goes back"); err != nil {
+			return err
+		}
 		for i := range u.Members {
 			p := &u.Members[i]
 			p.Verified, p.Before = false, p.Attempt

@@ -111,6 +111,9 @@ func takeJob(e entry, c JobTake) error {
 		if j.Started == "" {
 			j.Started = e.at
 		}
+		if m := j.Migration; m != nil {
+			m.Began, m.From, m.Told = e.at, j.Done, e.at
+		}
 		tellJob(e, j, c.Note)
 		return nil
 	})
@@ -122,6 +125,9 @@ func progressJob(e entry, c JobProgress) error {
 			return ErrConflict
 		}
 		j.Done, j.Total, j.Checkpoint = c.Done, c.Total, c.Checkpoint
+		if j.Migration != nil {
+			j.Migration.Told = e.at
+		}
 		tellJob(e, j, c.Lines...)
 		return nil
 	})
@@ -174,7 +180,10 @@ func changeJob(e entry, id string, change func(*model.Job) error) error {
 	if err := change(&j); err != nil {
 		return err
 	}
-	return put(e.tx, bucketJobs, []byte(id), j)
+	if err := put(e.tx, bucketJobs, []byte(id), j); err != nil {
+		return err
+	}
+	return migrationMoved(e, &j)
 }
 
 // tellJob adds lines to a job's log; what is too long is cut, and the oldest go.

@@ -40,7 +40,17 @@ type ParamsReplace struct {
 	Params  map[string]any `json:"params"`
 }
 
+// profileOps are the writes of people, which wait for a migration that holds them.
 func profileOps() map[Op]op {
+	table := dataOps()
+	for name, row := range table {
+		table[name] = held(row)
+	}
+	return table
+}
+
+// dataOps are what changes profiles, whoever does it.
+func dataOps() map[Op]op {
 	return map[Op]op{
 		OpProfileCreate: with(first, createProfile, ProfileCreate{Profile: model.Profile{Name: "sample"}}),
 		OpProfilePut:    with(first, putProfile, ProfilePut{Profile: model.Profile{Name: "sample"}}),
@@ -48,6 +58,7 @@ func profileOps() map[Op]op {
 		OpParamSet:      with(first, setParam, ParamSet{Profile: "sample", Key: "k", Value: 1}),
 		OpParamsReplace: with(first, replaceParams, ParamsReplace{Profile: "sample"}),
 		OpParamRemove:   with(first, removeParam, ParamRemove{Profile: "sample", Key: "k"}),
+		OpParamsChange:  atLevel(2, changeBatch, ParamsChange{Changes: []ParamChange{{Profile: "sample", Key: "k"}}}),
 	}
 }
 

@@ -150,6 +150,9 @@ func commitRestore(e entry, c RestoreCommit) error {
 	if err := swapIn(e.tx); err != nil {
 		return err
 	}
+	if err := e.tx.Bucket(bucketRecords).Delete(keyConverted); err != nil { // they may be of any form
+		return err
+	}
 	cluster.ID = c.Cluster
 	return put(e.tx, bucketRecords, keyCluster, cluster)
 }

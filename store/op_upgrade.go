@@ -137,6 +137,9 @@ func startUpgrade(e entry, c UpgradeStart) error {
 		u.Stop, u.Turn, u.Wait = false, nil, model.Wait{}
 		u.Options, u.Members, u.Schedule = c.Options, c.Members, nil
 		u.Ended = ""
+		if err := endMigration(e, u, false, "the upgrade was started again"); err != nil {
+			return err
+		}
 		if u.Runs++; u.Runs == 1 {
 			u.Started = e.at
 		}
@@ -302,7 +305,7 @@ func completeUpgrade(e entry, c UpgradeComplete) error {
 		return err
 	}
 	err = changeUpgrade(e, c.ID, c.Note, func(u *model.Upgrade) error {
-		if u.Phase != model.Finished || u.Completed || u.Archive.Version != c.Version || u.Rollback != "" {
+		if u.Phase != model.Finished || u.Completed || u.Archive.Version != c.Version || u.Rollback != "" || unmigrated(u) {
 			return ErrConflict
 		}
 		for _, m := range members {
@@ -336,6 +339,9 @@ func clearUpgrade(e entry, c UpgradeRef) error {
 		return retire(e, u)
 	case u.Turn != nil || u.Phase.Status() == "working" && !u.Stop:
 		return ErrConflict
+	}
+	if err := endMigration(e, &u, false, "the upgrade was stopped"); err != nil {
+		return err
 	}
 	if err := e.tx.Bucket(bucketRecords).Delete(keyUpgrade); err != nil || u.Runs == 0 {
 		return err

@@ -131,6 +131,8 @@ func checkRecords(tx *bolt.Tx) error {
 		func() error { _, err := list[model.Upgrade](tx, bucketHistory); return err },
 		func() error { _, err := list[model.Job](tx, bucketJobs); return err },
 		func() error { _, _, err := get[restoring](tx, bucketRecords, keyRestore); return err },
+		func() error { _, _, err := get[string](tx, bucketRecords, keyHeld); return err },
+		func() error { _, _, err := get[[]Converted](tx, bucketRecords, keyConverted); return err },
 		func() error { _, _, err := get[[]model.Backup](tx, bucketRecords, keyBackups); return err },
 	} {
 		if err := check(); err != nil {
