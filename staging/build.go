@@ -23,6 +23,9 @@ type Recipe struct {
 	// Bins maps a platform (linux/amd64) to the directory that holds its theseusd,
 	// and its theseus if the package is to bring it.
 	Bins map[string]string
+	// Migrations maps a platform to the directory that holds an executable for each
+	// migration that Extra declares.
+	Migrations map[string]string
 	// Extra is a manifest whose fields come besides. None may say otherwise than
 	// Version and Bins.
 	Extra []byte
@@ -46,6 +49,9 @@ func Build(w io.Writer, r Recipe) error {
 		if err := b.programs(platform, r.Bins[platform]); err != nil {
 			return err
 		}
+	}
+	if err := b.migrations(m, r.Migrations); err != nil {
+		return err
 	}
 	if err := b.seal(r.Key, m.Version); err != nil {
 		return err
@@ -78,7 +84,10 @@ func (r Recipe) manifest() (Manifest, error) {
 			return m, err
 		}
 	}
-	return m, m.check()
+	if err := m.check(); err != nil {
+		return m, err
+	}
+	return m, r.checkMigrations(m)
 }
 
 // join takes from extra what m lacks.
@@ -86,7 +95,7 @@ func (m *Manifest) join(extra Manifest) error {
 	if m.Version == "" {
 		m.Version = extra.Version
 	}
-	m.Rules = extra.Rules
+	m.Rules, m.Migrations = extra.Rules, extra.Migrations
 	for _, field := range []struct{ name, own, extra string }{
 		{"name", m.Name, extra.Name},
 		{"version", m.Version, extra.Version},

@@ -6,6 +6,7 @@
 //	manifest.yaml               name, version, platforms
 //	bin/<os>/<arch>/theseusd    the daemon, for every platform of the manifest
 //	bin/<os>/<arch>/theseus     the command line, if the package brings one
+//	migrations/<os>/<arch>/...  what moves the data, if the manifest declares it
 //	sha256sums                  every other file, as sha256sum -c reads it
 //	sha256sums.minisig          minisign's signature over sha256sums
 //

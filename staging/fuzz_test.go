@@ -20,6 +20,8 @@ func FuzzPackage(f *testing.F) {
 	f.Add(good(&key).bytes(f))
 	f.Add(pack(f, nil))
 	f.Add(good(&key).in(f, TarGz))
+	f.Add(moving(nil).bytes(f))
+	f.Add(moving(&key).in(f, TarGz))
 	f.Fuzz(func(t *testing.T, archive []byte) { holdsWhatItStates(t, archive, trust) })
 }
 
@@ -29,6 +31,7 @@ func FuzzTar(f *testing.F) {
 	d := good(nil)
 	d.tail = []part{{name: strings.Repeat("long", 40), body: "x"}, {name: "x", pax: record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0")}}
 	f.Add(d.tar(f))
+	f.Add(moving(nil).tar(f))
 	f.Fuzz(func(t *testing.T, body []byte) { holdsWhatItStates(t, zipped(t, body), Trust{AllowUnsigned: true}) })
 }
 
@@ -48,13 +51,25 @@ func holdsWhatItStates(t *testing.T, archive []byte, trust Trust) {
 	}
 	for platform, image := range facts.Images {
 		r, size, err := p.Binary(platform)
-		if err != nil {
-			t.Fatal(err)
+		isWhole(t, platform, image, r, size, err)
+	}
+	for _, m := range facts.Migrations {
+		for platform, image := range m.Images {
+			r, size, err := p.Migration(m.Name, platform)
+			isWhole(t, m.Name+" for "+platform, image, r, size, err)
 		}
-		body, err := io.ReadAll(r)
-		if err != nil || int64(len(body)) != size || imageOf(string(body)) != image {
-			t.Fatalf("%s: %d bytes, stated %d, %v", platform, len(body), size, err)
-		}
+	}
+}
+
+// isWhole reads an open program and holds it to its image.
+func isWhole(t *testing.T, what, image string, r io.Reader, size int64, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(r)
+	if err != nil || int64(len(body)) != size || imageOf(string(body)) != image {
+		t.Fatalf("%s: %d bytes, stated %d, %v", what, len(body), size, err)
 	}
 }
 
@@ -62,6 +77,8 @@ func FuzzManifest(f *testing.F) {
 	f.Add([]byte(goodManifest))
 	f.Add([]byte(ruled("3.6.0")))
 	f.Add([]byte("name: &a [*a]\n"))
+	f.Add([]byte(migratingManifest))
+	f.Add([]byte(goodManifest + "migrations: [{phase: task, name: 1e3}, {name: a, phase: expand, deadline: 61s, memory: 1025KiB}]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := parseManifest(text)
 		if err != nil {

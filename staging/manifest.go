@@ -24,6 +24,8 @@ type Manifest struct {
 	Platforms []string // "linux/amd64", sorted; each has a daemon in the package
 
 	Rules *model.Rules // nil: none
+	// Migrations are in the order in which they run, without their images.
+	Migrations []model.Migration
 }
 
 // parseManifest reads manifest.yaml. A field that this version does not know is
@@ -63,6 +65,12 @@ func (m *Manifest) read(group string, fields *yaml.Node) error {
 			return misfield(group, key, "it is there twice: keep one")
 		}
 		seen[key.Value] = true
+		if group == "" && key.Value == migrations {
+			if err := m.readMigrations(key, value); err != nil {
+				return err
+			}
+			continue
+		}
 		if isGroup(group, key.Value) {
 			if value.Kind != yaml.MappingNode || len(value.Content) == 0 {
 				return misfield(group, key, "it must hold fields: leave it out if it has none")
@@ -184,5 +192,6 @@ func (m Manifest) format() []byte {
 		fmt.Fprintf(&text, "  - %s\n", platform)
 	}
 	text.Write(formatRules(m.Rules))
+	text.Write(formatMigrations(m.Migrations))
 	return text.Bytes()
 }

@@ -26,6 +26,8 @@ type Facts struct {
 	Images, CLIs map[string]string
 
 	Rules *model.Rules // what it asks for beside the version table; nil: nothing
+	// Migrations are in the order in which they run.
+	Migrations []model.Migration
 
 	Signer  string // id of the key that signed it, "" if it is not signed
 	Trusted bool   // that key is trusted; never false unless unsigned packages are allowed
@@ -132,15 +134,16 @@ func platformOf(name string) (platform string, is bool) {
 // sha256sums: a reader that comes to io.EOF has read the right bytes, any other
 // end means that they must not be used. Who signed is Verify's to say.
 func (p *Package) Binary(platform string) (io.ReadCloser, int64, error) {
-	return p.program(daemonName(platform), platform)
+	return p.program(daemonName(platform), "--bin", platform)
 }
 
 // CLI opens the command line for a platform, as Binary does the daemon.
 func (p *Package) CLI(platform string) (io.ReadCloser, int64, error) {
-	return p.program(cliName(platform), platform)
+	return p.program(cliName(platform), "--bin", platform)
 }
 
-func (p *Package) program(name, platform string) (io.ReadCloser, int64, error) {
+// program opens a program; flag is the one of package build that brings it.
+func (p *Package) program(name, flag, platform string) (io.ReadCloser, int64, error) {
 	text, err := p.small(sumsName)
 	if err != nil {
 		return nil, 0, err
@@ -152,7 +155,7 @@ func (p *Package) program(name, platform string) (io.ReadCloser, int64, error) {
 	e, there := p.entries[name]
 	want, covered := all[name]
 	if !there || !covered {
-		return nil, 0, refused("there is no %s: build it with --bin %s=DIR", name, platform)
+		return nil, 0, refused("there is no %s: build it with %s %s=DIR", name, flag, platform)
 	}
 	r, err := open(e, &want)
 	return r, e.size, err

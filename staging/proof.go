@@ -81,6 +81,9 @@ func (p Proof) facts(all sums, by signature) (Facts, error) {
 	if err := all.programs(m); err != nil {
 		return Facts{}, err
 	}
+	if err := all.migrations(m); err != nil {
+		return Facts{}, err
+	}
 	return facts(m, all, by), nil
 }
 
@@ -108,7 +111,7 @@ func (s sums) programs(m Manifest) error {
 }
 
 func facts(m Manifest, all sums, by signature) Facts {
-	f := Facts{Version: m.Version, Rules: m.Rules, Images: map[string]string{}, CLIs: map[string]string{},
+	f := Facts{Version: m.Version, Rules: m.Rules, Migrations: all.migrated(m), Images: map[string]string{}, CLIs: map[string]string{},
 		Signer: by.signer, Trusted: by.trusted, Comment: by.comment}
 	for _, platform := range m.Platforms {
 		f.Images[platform] = all[daemonName(platform)].String()

@@ -79,9 +79,9 @@ func keygenCommand(a *app) *cobra.Command {
 func buildCommand(a *app) *cobra.Command {
 	var key keyFlags
 	var version, out, manifest, format string
-	var bins []string
+	var bins, migrations []string
 	c := leaf("build --version X --bin OS/ARCH=DIR -o FILE", "Build an upgrade archive of programs", 0, 0, func(c *cobra.Command, _ []string) error {
-		r, err := recipe(c, version, bins, manifest)
+		r, err := recipe(c, version, bins, migrations, manifest)
 		if err != nil {
 			return err
 		}
@@ -99,6 +99,7 @@ func buildCommand(a *app) *cobra.Command {
 	key.define(c.Flags(), "file with the private key to sign with; without one the archive is not signed")
 	c.Flags().StringVar(&version, "version", "", "version of the programs")
 	c.Flags().StringArrayVar(&bins, "bin", nil, "directory with theseusd and theseus for a platform, as linux/amd64=DIR (repeatable)")
+	c.Flags().StringArrayVar(&migrations, "migrations", nil, "directory with the programs of the migrations that the manifest declares for a platform, as linux/amd64=DIR (repeatable)")
 	c.Flags().StringVar(&manifest, "manifest", "", "file with further fields of the manifest")
 	c.Flags().StringVar(&format, "format", "", "zip or tar.gz (default: tar.gz if FILE ends in .tar.gz or .tgz, else zip)")
 	c.Flags().StringVarP(&out, "output", "o", "", "file to write")
@@ -118,17 +119,16 @@ func formatFor(c *cobra.Command, asked, out string) (staging.Format, error) {
 }
 
 // recipe is what the flags of build say.
-func recipe(c *cobra.Command, version string, bins []string, manifest string) (staging.Recipe, error) {
-	r := staging.Recipe{Version: version, Bins: map[string]string{}}
+func recipe(c *cobra.Command, version string, bins, migrations []string, manifest string) (r staging.Recipe, err error) {
+	r.Version = version
 	if len(bins) == 0 {
 		return r, usage(c, errors.New("--bin OS/ARCH=DIR is missing"))
 	}
-	for _, bin := range bins {
-		platform, dir, split := strings.Cut(bin, "=")
-		if _, twice := r.Bins[platform]; !split || dir == "" || twice {
-			return r, usage(c, fmt.Errorf("--bin %q: want OS/ARCH=DIR, each platform once", bin))
-		}
-		r.Bins[platform] = dir
+	if r.Bins, err = directories(c, "--bin", bins); err != nil {
+		return r, err
+	}
+	if r.Migrations, err = directories(c, "--migrations", migrations); err != nil {
+		return r, err
 	}
 	if manifest == "" {
 		if version == "" {
@@ -136,9 +136,21 @@ func recipe(c *cobra.Command, version string, bins []string, manifest string) (s
 		}
 		return r, nil
 	}
-	text, err := os.ReadFile(manifest)
-	r.Extra = text
+	r.Extra, err = os.ReadFile(manifest)
 	return r, err
+}
+
+// directories are those that a flag names, by platform.
+func directories(c *cobra.Command, flag string, given []string) (map[string]string, error) {
+	dirs := map[string]string{}
+	for _, one := range given {
+		platform, dir, split := strings.Cut(one, "=")
+		if _, twice := dirs[platform]; !split || dir == "" || twice {
+			return nil, usage(c, fmt.Errorf("%s %q: want OS/ARCH=DIR, each platform once", flag, one))
+		}
+		dirs[platform] = dir
+	}
+	return dirs, nil
 }
 
 func signCommand(a *app) *cobra.Command {
@@ -192,7 +204,7 @@ func (a *app) judge(c *cobra.Command, file string, trust staging.Trust) error {
 		return err
 	}
 	raw, err := json.Marshal(contents{
-		facts.Version, slices.Sorted(maps.Keys(facts.Images)), facts.Images, facts.CLIs, facts.Signer, facts.Trusted, facts.Rules})
+		facts.Version, slices.Sorted(maps.Keys(facts.Images)), facts.Images, facts.CLIs, facts.Signer, facts.Trusted, facts.Rules, facts.Migrations})
 	if err != nil {
 		return err
 	}
@@ -208,6 +220,8 @@ type contents struct {
 	Signer    string            `json:"signer"`
 	Trusted   bool              `json:"trusted"`
 	Rules     *model.Rules      `json:"rules,omitempty"`
+
+	Migrations []model.Migration `json:"migrations,omitempty"`
 }
 
 func contentsTable(w io.Writer, raw json.RawMessage) error {
@@ -227,7 +241,25 @@ func contentsTable(w io.Writer, raw json.RawMessage) error {
 	if held.Rules != nil {
 		rulesTable(w, *held.Rules)
 	}
+	for _, m := range held.Migrations {
+		migrationRows(w, m)
+	}
 	return nil
+}
+
+// migrationRows show when a migration runs, within what limits, and its programs.
+func migrationRows(w io.Writer, m model.Migration) {
+	about := "phase " + string(m.Phase)
+	if m.Memory > 0 {
+		about += ", memory " + staging.FormatSize(m.Memory)
+	}
+	if m.Deadline > 0 {
+		about += ", deadline " + staging.FormatAge(m.Deadline)
+	}
+	row(w, "migration "+m.Name, about)
+	for _, platform := range slices.Sorted(maps.Keys(m.Images)) {
+		row(w, platform, m.Name+" "+m.Images[platform])
+	}
 }
 
 // rulesTable shows what a package asks for.
