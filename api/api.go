@@ -52,6 +52,10 @@ type Upgrader interface {
 	Resume(ctx context.Context, by string) error
 	Rollback(ctx context.Context, by string) error
 	Exec() (upgrader.ExecAnswer, error)
+	// Pass is what the migration may do that was handed the secret.
+	Pass(secret string) (model.Pass, bool)
+	// Progress is how far the data of the upgrade is.
+	Progress() (model.MigrationReport, error)
 	Issues() ([]string, error)
 	Features() ([]model.Feature, error)
 	Status() (model.Profile, error)
@@ -83,6 +87,7 @@ type API struct {
 	logins   *logins
 	idle     time.Duration // how long a body may stand still
 	status   atomic.Pointer[snapshot]
+	progress atomic.Pointer[snapshot] // what of it is open
 	origins  *http.CrossOriginProtection
 	secure   http.Header // what every answer carries; shared, so never appended to
 }
@@ -102,6 +107,9 @@ func (a *API) SetReady(d Deps) {
 	close(a.started)
 }
 
+// root is not for r.Route: a router in a router finds its way twice.
+const root = "/api/v3"
+
 // router is all there is. Open routes ask for nothing. The others wait for the
 // store; "vital" ones answer even on a member whose store has stopped.
 func (a *API) router() *chi.Mux {
@@ -116,12 +124,13 @@ func (a *API) router() *chi.Mux {
 	get(r, "/healthz", a.answer(a.healthz))
 	get(r, "/readyz", a.answer(a.readyz))
 	get(r, "/openapi.yaml", a.answer(description))
-	const root = "/api/v3" // not r.Route: a router in a router finds its way twice
+	get(r, "/upgradeprogress", a.answer(a.openProgress))
 	get(r, root+"/info", vital(a.info))
 	r.Get(root+"/users/{name}/token", login(a.newToken))
 
 	get(r, root+"/profiles", login(a.listProfiles))
 	r.Post(root+"/profiles", login(a.createProfile))
+	r.Patch(root+"/profiles", login(a.changeParams))
 	get(r, root+"/profiles/{name}", login(a.getProfile))
 	r.Put(root+"/profiles/{name}", login(a.putProfile))
 	r.Delete(root+"/profiles/{name}", login(a.deleteProfile))
@@ -137,6 +146,9 @@ func (a *API) router() *chi.Mux {
 	get(r, root+"/jobs/{id}", login(a.getJob))
 	r.Delete(root+"/jobs/{id}", login(a.cancelJob))
 	r.Get(root+"/jobs/{id}/log", login(a.jobLog))
+	r.Post(root+"/jobs/{id}/pause", login(a.pauseJob))
+	r.Post(root+"/jobs/{id}/resume", login(a.resumeJob))
+	r.Post(root+"/jobs/{id}/pace", login(a.paceJob))
 	get(r, root+"/backups", login(a.listBackups))
 	r.Post(root+"/backups", login(a.makeBackup))
 	r.Post(root+"/backups/restore", login(a.restore))
@@ -155,6 +167,7 @@ func (a *API) router() *chi.Mux {
 	get(r, root+"/system/upgrade/history", login(a.listHistory))
 	get(r, root+"/system/upgrade/history/{id}", login(a.getHistory))
 	get(r, root+"/system/upgrade/status", vital(a.upgradeStatus))
+	get(r, root+"/system/upgrade/progress", login(a.upgradeProgress))
 	r.Post(root+"/system/upgrade/exec", login(a.exec))
 	r.Post(root+"/system/upgrade/complete", login(a.complete))
 	r.Post(root+"/system/upgrade/pause", login(a.pause))

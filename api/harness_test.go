@@ -121,6 +121,23 @@ type script struct {
 
 	verified model.VerifyReport
 	plan     func(to string, known []string) (model.Plan, error)
+
+	passes   map[string]model.Pass // by secret
+	progress model.MigrationReport
+}
+
+func (s *script) Pass(secret string) (model.Pass, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.passes[secret]
+	return p, ok
+}
+
+func (s *script) Progress() (model.MigrationReport, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return s.progress, s.err
 }
 
 func (s *script) CheckAll(context.Context) (model.CheckReport, error) {
@@ -226,12 +243,33 @@ func (s *script) Status() (model.Profile, error) {
 	return *s.profile, nil
 }
 
+// steered are the jobs of a runner, and keep what is asked of a migration.
+type steered struct {
+	*jobs.Runner
+	asked string
+	err   error
+}
+
+func (s *steered) Pause(_ context.Context, id, by string) (model.Job, error) {
+	return s.ask("pause "+id+" by "+by, id)
+}
+func (s *steered) Resume(_ context.Context, id, by string) (model.Job, error) {
+	return s.ask("resume "+id+" by "+by, id)
+}
+func (s *steered) Pace(_ context.Context, id, by string, rate int64) (model.Job, error) {
+	return s.ask(fmt.Sprintf("pace %s by %s: %d", id, by, rate), id)
+}
+func (s *steered) ask(what, id string) (model.Job, error) {
+	s.asked = what
+	return model.Job{ID: id}, s.err
+}
+
 // member is an API on a real store, with user admin, password "secret".
 type member struct {
 	*API
 	cluster  *alone
 	upgrader *script
-	jobs     *jobs.Runner
+	jobs     *steered
 	work     chan error // what the next attempt at the job "work" ends with
 	logged   *bytes.Buffer
 	basic    string
@@ -254,8 +292,9 @@ func newMemberOf(t testing.TB, c model.Cluster) *member {
 		}
 	})
 	m := &member{cluster: &alone{store: s}, upgrader: &script{}, logged: &bytes.Buffer{}, work: make(chan error)}
-	m.jobs = jobs.New(jobs.Config{Store: s, Cluster: leading{m.cluster}, Self: model.Member{ID: "m1", Name: "n1", Boot: "b"},
-		Actions: map[string]jobs.Action{"work": m.doWork}, Log: newQuiet()})
+	m.jobs = &steered{Runner: jobs.New(jobs.Config{Store: s, Cluster: leading{m.cluster}, Self: model.Member{ID: "m1", Name: "n1", Boot: "b"},
+		Actions: map[string]jobs.Action{"work": m.doWork},
+		Carried: func(string) (c store.JobMigrate, known bool, err error) { return c, false, nil }, Log: newQuiet()})}
 	log := slog.New(slog.NewTextHandler(&locked{w: m.logged}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	m.API = New(log)
 	m.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:secret"))

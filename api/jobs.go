@@ -18,6 +18,10 @@ type Jobs interface {
 	Job(id string) (model.Job, error)
 	Trigger(ctx context.Context, action, by, reason string) (j model.Job, made bool, err error)
 	Cancel(ctx context.Context, id, by string) (model.Job, error)
+	Pause(ctx context.Context, id, by string) (model.Job, error)
+	Resume(ctx context.Context, id, by string) (model.Job, error)
+	// Pace says how many items a second a job may do at most; 0: no limit.
+	Pace(ctx context.Context, id, by string, rate int64) (model.Job, error)
 }
 
 // jobRequest asks for an action to be done.
@@ -66,6 +70,34 @@ func (a *API) triggerJob(r *http.Request) (model.Job, bool, error) {
 
 func (a *API) cancelJob(_ http.Header, r *http.Request) (int, any, error) {
 	j, err := a.Jobs.Cancel(r.Context(), chi.URLParam(r, "id"), visitOf(r).user)
+	return http.StatusOK, j, err
+}
+
+// pauseJob has the migration of a job rest after the step under way.
+func (a *API) pauseJob(_ http.Header, r *http.Request) (int, any, error) {
+	j, err := a.Jobs.Pause(r.Context(), chi.URLParam(r, "id"), visitOf(r).user)
+	return http.StatusOK, j, err
+}
+
+func (a *API) resumeJob(_ http.Header, r *http.Request) (int, any, error) {
+	j, err := a.Jobs.Resume(r.Context(), chi.URLParam(r, "id"), visitOf(r).user)
+	return http.StatusOK, j, err
+}
+
+// paceRequest says how fast a job may go.
+type paceRequest struct {
+	Rate *int64 `json:"rate"`
+}
+
+func (a *API) paceJob(_ http.Header, r *http.Request) (int, any, error) {
+	var q paceRequest
+	if err := readStrict(r, &q); err != nil {
+		return 0, nil, err
+	}
+	if q.Rate == nil || *q.Rate < 0 {
+		return 0, nil, model.Problemf(model.Malformed, `rate: want the items a second that it may do at most, as in {"rate": 500}; 0 is no limit`)
+	}
+	j, err := a.Jobs.Pace(r.Context(), chi.URLParam(r, "id"), visitOf(r).user, *q.Rate)
 	return http.StatusOK, j, err
 }
 

@@ -45,13 +45,22 @@ func newLogins() *logins {
 // withLogin asks who it is: a password or a token (Basic), or a token (Bearer).
 func (a *API) withLogin(next handler) handler {
 	return func(h http.Header, r *http.Request) (int, any, error) {
-		user, err := a.whoIs(r)
-		if err != nil {
+		if err := a.logIn(r, visitOf(r)); err != nil {
 			return 0, nil, err
 		}
-		visitOf(r).user = user
 		return next(h, r)
 	}
+}
+
+// logIn finds out who visits. A pass is asked for first: it is in memory, and
+// must not count as a token that nobody knows.
+func (a *API) logIn(r *http.Request, v *visit) (err error) {
+	if pass := a.passOf(r); pass != nil {
+		v.user, v.pass = "job:"+pass.Action, pass
+		return withPass(*pass, r)
+	}
+	v.user, err = a.whoIs(r)
+	return err
 }
 
 func (a *API) whoIs(r *http.Request) (user string, err error) {
@@ -61,11 +70,16 @@ func (a *API) whoIs(r *http.Request) (user string, err error) {
 	if name, password, ok := r.BasicAuth(); ok {
 		return a.byBasic(r.Context(), remoteHost(r), name, password)
 	}
-	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if strings.EqualFold(kind, "Bearer") {
-		return a.byToken(r.Context(), remoteHost(r), strings.TrimSpace(token))
+	if token, ok := bearer(r); ok {
+		return a.byToken(r.Context(), remoteHost(r), token)
 	}
 	return "", unauthorized("log in with a user and password, or with a token")
+}
+
+// bearer is the token that came as one.
+func bearer(r *http.Request) (token string, ok bool) {
+	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), strings.EqualFold(kind, "Bearer")
 }
 
 func unauthorized(message string) error {

@@ -63,6 +63,10 @@ func problemOf(err error) *model.Problem {
 	switch {
 	case errors.As(err, &stopped):
 		return stoppedProblem(stopped)
+	case errors.Is(err, store.ErrStale):
+		return model.Problemf(model.Conflict, "another runner has taken the job, or it is over: what this one still writes is refused")
+	case errors.Is(err, store.ErrHeld):
+		return model.Problemf(model.Unavailable, "the upgrade is migrating the data, and nobody else writes until it is done: reads are served, and `theseus system upgrade progress` shows how far it is")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return model.Problemf(model.Unavailable, "the cluster did not answer in time: %v; try again", err)
 	}
@@ -128,11 +132,19 @@ func (a *API) explain(h http.Header, r *http.Request, err error) (int, any) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Basic realm="theseus", charset="UTF-8"`)
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", strconv.Itoa(retryAfter(err)))
 	}
 	h.Del("ETag")
 	e.Type = typeOf(e.Code, r.Method, e.Model)
 	return e.Code, e
+}
+
+// retryAfter is in how many seconds to try again: a migration takes longer than an election.
+func retryAfter(err error) int {
+	if errors.Is(err, store.ErrHeld) {
+		return 10
+	}
+	return 1
 }
 
 // typeOf is Digital Rebar's word for an error: mostly the method that failed.

@@ -49,8 +49,15 @@ func writable(name string) error {
 }
 
 func (a *API) listProfiles(h http.Header, r *http.Request) (int, any, error) {
+	part, err := spanAsked(r.URL.Query())
+	if err != nil {
+		return 0, nil, err
+	}
+	if part != nil {
+		return a.pageOfProfiles(h, *part)
+	}
 	var all []model.Profile
-	err := a.Store.View(func(v *store.View) (err error) {
+	err = a.Store.View(func(v *store.View) (err error) {
 		all, err = v.Profiles()
 		return err
 	})

@@ -15,6 +15,11 @@ import (
 // as one entry.
 const bodyLimit = 1 << 20
 
+// nestLimit bounds how deep the values of a body lie in each other. encoding/json
+// reads 10,000 levels and no more, and an entry of the log adds some: one that no
+// member can read would stop them all.
+const nestLimit = 1000
+
 // readBody reads a whole body.
 func readBody(r *http.Request) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit+1))
@@ -47,23 +52,60 @@ func readJSON(r *http.Request, into any, strict bool) error {
 	if strict && len(bytes.TrimSpace(raw)) == 0 {
 		return nil
 	}
+	if deeperThan(nestLimit, raw) {
+		return model.Problemf(model.Malformed, "read the body as JSON: it is nested more than %d deep, the limit", nestLimit)
+	}
+	if err := decode(raw, into, strict); err != nil {
+		return model.Problemf(model.Malformed, "read the body as JSON: %v", err)
+	}
+	return nil
+}
+
+// decode reads one value that is all of raw.
+func decode(raw []byte, into any, strict bool) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber() // a number goes out as it came in
 	if strict {
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(into); err != nil {
-		return model.Problemf(model.Malformed, "read the body as JSON: %v", err)
+		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return model.Problemf(model.Malformed, "read the body as JSON: more bytes after the value")
+		return errors.New("more bytes after the value")
 	}
 	return nil
 }
 
+// deeperThan says whether values lie in more than limit others. What is no JSON
+// may be called either.
+func deeperThan(limit int, raw []byte) bool {
+	depth, text := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == '"':
+			text = !text
+		case text && c == '\\':
+			i++
+		case text:
+		case c == '[' || c == '{':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
 // propose commits a command for r's client and answers what became of it.
 func (a *API) propose(r *http.Request, op store.Op, body any) (store.Answer, error) {
-	answer, err := a.Cluster.Propose(r.Context(), store.New(op, body))
+	c, err := visitOf(r).command(op, body)
+	if err != nil {
+		return store.Answer{}, err
+	}
+	answer, err := a.Cluster.Propose(r.Context(), c)
 	if err != nil {
 		return answer, err
 	}

@@ -2,11 +2,12 @@ package api
 
 import (
 	"net/http"
+	"sync/atomic"
 
 	"github.com/theseusd/theseus/upgrader"
 )
 
-// snapshot is the tracking profile as rendered at one index of the store.
+// snapshot is a body as rendered at one index of the store.
 type snapshot struct {
 	index uint64
 	page  page
@@ -17,17 +18,22 @@ type snapshot struct {
 // index is read first: a page can be newer than the index that it is kept
 // under, and the store has moved on from that index then.
 func (a *API) upgradePage() (page, error) {
+	return a.rendered(&a.status, func() (any, error) { return a.Upgrader.Status() })
+}
+
+// rendered is a body as it was rendered last, or anew when the store has changed.
+func (a *API) rendered(kept *atomic.Pointer[snapshot], body func() (any, error)) (page, error) {
 	index := a.Store.Applied()
-	if s := a.status.Load(); s != nil && s.index == index {
+	if s := kept.Load(); s != nil && s.index == index {
 		return s.page, nil
 	}
-	profile, err := a.Upgrader.Status()
+	v, err := body()
 	if err != nil {
 		return page{}, err
 	}
-	p, err := tagged(profile)
+	p, err := tagged(v)
 	if err == nil {
-		a.status.Store(&snapshot{index: index, page: p})
+		kept.Store(&snapshot{index: index, page: p})
 	}
 	return p, err
 }

@@ -23,8 +23,9 @@ import (
 type visit struct {
 	id    string
 	start time.Time
-	user  string // "": not logged in
-	body  *body  // nil: there is none
+	user  string      // "": not logged in
+	pass  *model.Pass // of a migration; nil: somebody else
+	body  *body       // nil: there is none
 }
 
 type visitKey struct{}
@@ -137,7 +138,7 @@ func (b *body) Read(p []byte) (int, error) {
 // methods are those that a path has.
 func (a *API) methods(path string) []string {
 	var has []string
-	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if a.routes.Match(chi.NewRouteContext(), m, path) {
 			has = append(has, m)
 		}

@@ -63,6 +63,8 @@ type RunOptions struct {
 	Hold      bool           // completion waits for the operator
 	Force     bool           // try a build again that failed before
 	NoBackup  bool           // begin without a backup
+	Mode      string         // complete or background: how migrations run
+	Throttle  int64          // items that migrations move in a second at most; 0: no limit
 }
 
 // body is nil when nothing is said.
@@ -99,6 +101,12 @@ func (o RunOptions) care(said map[string]any) {
 	}
 	if o.NoBackup {
 		said["backup"] = model.BackupNone
+	}
+	if o.Mode != "" {
+		said["mode"] = o.Mode
+	}
+	if o.Throttle != 0 {
+		said["throttle"] = o.Throttle
 	}
 	if o.HoldAfter != 0 {
 		said["holdAfter"] = o.HoldAfter
@@ -171,6 +179,8 @@ type Upgrade struct {
 	Paused       *Pause      `json:"paused"`
 	RollBack     string      `json:"roll-back"` // asked, or how it ended: done or failed
 	Issues       []string    `json:"issues"`
+
+	Migration *model.MigrationReport `json:"migration"` // nil: nothing is to be migrated
 }
 
 // Node is one member in an upgrade.
