@@ -46,6 +46,9 @@ func OpenKeys(dataDir string) (*Keys, error) {
 
 func (k *Keys) path(name string) string { return filepath.Join(k.dir, name) }
 
+// CAFile is where the certificate of the cluster's CA is, once there is one.
+func (k *Keys) CAFile() string { return k.path("ca.pem") }
+
 func (k *Keys) load() error {
 	raw, err := os.ReadFile(k.path("ca.pem"))
 	if errors.Is(err, fs.ErrNotExist) {

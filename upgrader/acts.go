@@ -45,7 +45,7 @@ func (v sight) moveTo(to model.Phase, final, note string) Action {
 // end closes the upgrade, well after verifying and badly anywhere else.
 func end(v sight) Action {
 	to, final := model.Failed, v.failure()
-	if v.u.Phase == model.Verifying && allVerified(v) {
+	if v.u.Phase == model.Migrating || v.u.Phase == model.Verifying && allVerified(v) {
 		to, final = model.Finished, "every member "+v.leftOut()+"runs "+v.u.Archive.Version
 	}
 	return v.moveTo(to, final, string(to)+": "+final)
@@ -83,6 +83,9 @@ func (v sight) failure() string {
 		case v.u.Phase == model.Verifying && !p.Verified:
 			why = append(why, v.name(p.ID)+": not verified within "+span(limit(v.u)))
 		}
+	}
+	if expandFailed(v) {
+		why = append(why, v.Job.Action+": "+v.Job.Error)
 	}
 	if v.u.Phase == model.Checking && allChecked(v) && unbacked(v) {
 		why = append(why, "no backup could be made within "+span(limit(v.u))+v.inTheWay())

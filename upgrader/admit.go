@@ -29,10 +29,17 @@ func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archiv
 	if err != nil {
 		return a, err
 	}
+	if up := p.record(); up != nil && unsettled(up) {
+		return a, inBetween(p, up, "the next is staged")
+	}
 	if facts.Rules != nil && p.cluster.Level == 0 {
 		return a, unruly(a.Version)
 	}
+	if len(facts.Migrations) > 0 && p.cluster.Level < migrationLevel {
+		return a, unmigratable(a.Version)
+	}
 	a.Rules = facts.Rules
+	a.Migrations = applicable(facts.Migrations, p.cluster.Version, a.Version)
 	p.members = without(p.members, exclude)
 	if reasons := misfits(p, a); len(reasons) > 0 {
 		return a, &model.Problem{Kind: model.Refused, Messages: reasons}
@@ -53,6 +60,24 @@ func (u *Upgrader) admit(ctx context.Context, spool *store.Spool, a model.Archiv
 // unruly refuses a package with rules that members of an earlier build could not read.
 func unruly(version string) error {
 	return model.Problemf(model.Refused, "the package of %s asks for something (reachable or requires in its manifest.yaml), and members of this cluster may be too old to read that: upgrade to this build with a package that asks for nothing, complete that, and stage this one again", version)
+}
+
+// migrationLevel is the protocol level from which every member reads packages with migrations.
+const migrationLevel = 2
+
+// unmigratable refuses a package with migrations that members of an earlier build could not read.
+func unmigratable(version string) error {
+	return model.Problemf(model.Refused, "the package of %s brings migrations (in its manifest.yaml), and members of this cluster may be too old to read that: upgrade to this build with a package that brings none, complete that, and stage this one again", version)
+}
+
+// applicable are the migrations of a package that are to run on the way from one version
+// to another. Within a release line the form of the data stays, and only tasks are.
+func applicable(all []model.Migration, from, to string) []model.Migration {
+	switch policy.Decide(from, to, policy.Options{}).Rule {
+	case policy.Unreadable, policy.Downgrade, policy.Equal, policy.Patch:
+		return slices.DeleteFunc(slices.Clone(all), func(m model.Migration) bool { return m.Phase != model.Task })
+	}
+	return all
 }
 
 // rulesOf are the rules of a package for a verdict.

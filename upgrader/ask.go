@@ -44,6 +44,9 @@ func (u *Upgrader) answerWell(ctx context.Context, _ json.RawMessage) (any, erro
 	if err := u.passed(ctx); err != nil {
 		return nil, err
 	}
+	if err := u.posted(ctx); err != nil {
+		return nil, err
+	}
 	return well{Boot: u.Self.Boot, Image: u.Self.Image, Applied: u.Store.Applied()}, nil
 }
 

@@ -349,7 +349,9 @@ func unbacked(v sight) bool {
 func backupDue(v sight) bool { return allChecked(v) && unbacked(v) && !overdue(v) }
 
 // mayRoll: nothing is missing before members go.
-func mayRoll(v sight) bool { return allChecked(v) && !unbacked(v) }
+func mayRoll(v sight) bool {
+	return allChecked(v) && !unbacked(v) && len(unfinished(v.u, model.Expand)) == 0
+}
 
 // backUp makes the backup of a run, and notes it.
 func (u *Upgrader) backUp(ctx context.Context, up *model.Upgrade) error {

@@ -37,7 +37,7 @@ func (u *Upgrader) CheckAll(ctx context.Context) (model.CheckReport, error) {
 	if err != nil {
 		return model.CheckReport{}, err
 	}
-	return u.tryAll(ctx, p, o, found), nil
+	return u.tryAll(ctx, p, o, append(found, u.estimated(ctx, p, o)...)), nil
 }
 
 // inspectable is the picture as it is before an upgrade. One that has finished is

@@ -44,6 +44,9 @@ func (u *Upgrader) Complete(ctx context.Context, body []byte, by string) error {
 	if err != nil {
 		return err
 	}
+	if err := u.dataReady(ctx, p); err != nil {
+		return err
+	}
 	note := fmt.Sprintf("completed by %s: cluster version %s -> %s", by, p.cluster.Version, up.Archive.Version)
 	if len(ids) > 0 {
 		note += "; without " + strings.Join(names(p, ids), ", ")
@@ -93,4 +96,43 @@ func (u *Upgrader) leave(p picture, named []string) (ids []string, err error) {
 	}
 	slices.Sort(ids)
 	return ids, nil
+}
+
+// dataReady says why an upgrade cannot be completed for its data: some has yet to
+// be migrated, or this member's final check found some left over, which is then
+// migrated first.
+func (u *Upgrader) dataReady(ctx context.Context, p picture) error {
+	up := p.upgrade
+	if names := unfinished(up, model.Expand, model.Migrate); len(names) > 0 {
+		return model.Problemf(model.Conflict, "the upgrade to %s waits for %s; `theseus system upgrade progress` shows how far it is", up.Archive.Version, dataText(p, names))
+	}
+	left, err := u.finalCheck(ctx, up)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	if err := u.remigrate(ctx, up, left); err != nil {
+		return err
+	}
+	return &model.Problem{Kind: model.Conflict, Messages: leftText(left)}
+}
+
+func leftText(left map[string]string) (all []string) {
+	for name, why := range left {
+		all = append(all, fmt.Sprintf("the final check of %s: %s; it runs again, complete when it is done: `theseus system upgrade progress`", name, why))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// completeData completes by itself what migrated data, once the data was looked at.
+func (u *Upgrader) completeData(ctx context.Context, p picture) error {
+	left, err := u.finalCheck(ctx, p.upgrade)
+	if err != nil {
+		return fmt.Errorf("check the migrated data: %w", err)
+	}
+	if len(left) > 0 {
+		return u.remigrate(ctx, p.upgrade, left)
+	}
+	a := complete(look(p.upgrade, u.seen(p)))
+	return ignoreConflict(u.propose(ctx, a.Op, a.Body))
 }

@@ -46,6 +46,8 @@ func (u *Upgrader) effect(ctx context.Context, a Action, p picture) error {
 		return u.ping(ctx, a.To)
 	case Verify:
 		return u.verify(ctx, p.upgrade)
+	case Complete:
+		return u.completeData(ctx, p)
 	}
 	return fmt.Errorf("do %q: not an effect", a.Do)
 }
@@ -59,6 +61,8 @@ func (u *Upgrader) within(e Effect) time.Duration {
 		return askLimit + compareLimit
 	case BackUp:
 		return backupLimit + actLimit
+	case Complete:
+		return maxMigrations*finalLimit + actLimit
 	}
 	return 2 * actLimit
 }
@@ -122,6 +126,9 @@ func (u *Upgrader) drain(ctx context.Context, p picture) error {
 	up := p.upgrade
 	if err := u.spared(ctx, p); err != nil {
 		u.Process.Recover() // it may have been a lame duck already
+		return err
+	}
+	if ran, err := u.beforeDrain(ctx, up); ran || err != nil {
 		return err
 	}
 	u.Process.LameDuck()

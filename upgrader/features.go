@@ -19,21 +19,40 @@ func (u *Upgrader) Features() ([]model.Feature, error) {
 	if err != nil {
 		return nil, err
 	}
+	data, err := u.dataReport(func(p picture) *model.Upgrade { return p.upgrade })
+	if err != nil {
+		return nil, err
+	}
+	left, _, err := u.unconverted()
+	if err != nil {
+		return nil, err
+	}
 	all := []model.Feature{}
 	for _, f := range store.Features() {
 		one := model.Feature{Name: f.Name, What: f.What}
 		closed := store.Gate(f.Needs, p.cluster)
 		switch {
+		case closed == nil && slices.ContainsFunc(left, func(c store.Converted) bool { return c.Name == f.Form }):
+			one.Reason = "off until the records are in the form of this version: `theseus jobs list` shows how far the job " + convertAction + " is"
 		case closed == nil:
 			one.Active = true
 		case errors.Is(closed, store.ErrGate):
-			one.Reason = u.opens(p)
+			one.Reason = u.opens(p) + waitsForData(p, data)
 		default:
 			return nil, closed
 		}
 		all = append(all, one)
 	}
 	return all, nil
+}
+
+// waitsForData says which migrations completion waits for beside, and how far they are.
+func waitsForData(p picture, r model.MigrationReport) string {
+	left := undoneText(r, model.Expand, model.Migrate)
+	if up := p.upgrade; left == "" || up == nil || up.Completed || up.Phase == model.Staged {
+		return ""
+	}
+	return "; completion waits for the migration of the data: " + left
 }
 
 // opens says when what is off opens.

@@ -22,7 +22,7 @@ const (
 // Run is the loop: read the record, do the one thing it asks, write what came
 // of it. It returns when ctx is over.
 func (u *Upgrader) Run(ctx context.Context) error {
-	if err := u.removeTrials(); err != nil {
+	if err := errors.Join(u.removeTrials(), u.removeMigrations()); err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
@@ -105,6 +105,7 @@ type picture struct {
 	staging *model.Staging
 	upgrade *model.Upgrade
 	release *model.Upgrade // the last one that finished, cleared away since
+	job     *model.Job     // of the migration at work for the record
 }
 
 // record is the upgrade that the loop acts on: the one people deal with, or the
@@ -114,6 +115,16 @@ func (p picture) record() *model.Upgrade {
 		return p.release
 	}
 	return p.upgrade
+}
+
+// byID is the upgrade on record with that id, or nil.
+func (p picture) byID(id string) *model.Upgrade {
+	for _, up := range []*model.Upgrade{p.upgrade, p.release} {
+		if up != nil && up.ID == id {
+			return up
+		}
+	}
+	return nil
 }
 
 func (u *Upgrader) look() (p picture, err error) {
@@ -136,10 +147,26 @@ func (u *Upgrader) look() (p picture, err error) {
 		if p.upgrade, err = v.Upgrade(); err != nil {
 			return err
 		}
-		p.release, err = v.Release()
+		if p.release, err = v.Release(); err != nil {
+			return err
+		}
+		p.job, err = jobAtWork(v, p.record())
 		return err
 	})
 	return p, err
+}
+
+// jobAtWork is the job of the migration that is at work for an upgrade, or waits
+// for a person.
+func jobAtWork(v *store.View, up *model.Upgrade) (*model.Job, error) {
+	if up == nil || up.Job == "" {
+		return nil, nil
+	}
+	j, err := v.Job(up.Job)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return &j, err
 }
 
 // pass looks once and acts at most once. It answers whether it acted, and if
@@ -162,7 +189,7 @@ func (u *Upgrader) pass(ctx context.Context) (acted bool, nap time.Duration, err
 		u.alive(actLimit)
 		return true, 0, u.report(ctx, self)
 	}
-	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.scheduled, u.aside, u.next, u.mark, u.raise} {
+	for _, act := range []func(context.Context, picture) (bool, error){u.tidy, u.stage, u.scheduled, u.aside, u.afterTurn, u.next, u.leftover, u.mark, u.raise, u.convert} {
 		u.alive(actLimit)
 		if acted, err := act(ctx, p); acted || err != nil {
 			return acted, 0, err
@@ -257,7 +284,22 @@ func (u *Upgrader) around(p picture) Seen {
 		Me: u.Self.ID, Boot: u.Self.Boot, Leading: u.Cluster.Leading(), Voters: u.Cluster.Voters(),
 		Members: p.members, Version: u.Self.Version, Gate: p.cluster.Version, Level: p.cluster.Level, Floor: p.cluster.Floor,
 		Verdict: p.members[u.Self.ID].Verdict, Pong: u.pong, Tries: u.tries, Answered: u.answered, Apart: u.apart,
+		Job: p.job,
 	}
+}
+
+// leftover has what is to be done after a completion done also while the next
+// upgrade is staged already.
+func (u *Upgrader) leftover(ctx context.Context, p picture) (bool, error) {
+	if p.release == nil || p.upgrade == nil || p.upgrade.Phase != model.Staged || !u.Cluster.Leading() {
+		return false, nil
+	}
+	v := look(p.release, u.around(p))
+	if !contractDue(v) {
+		return false, nil
+	}
+	a := migration(v)
+	return true, ignoreConflict(u.propose(ctx, a.Op, a.Body))
 }
 
 // aside hands leadership on from below the floor when there is no upgrade on

@@ -27,8 +27,8 @@ func Next(u *model.Upgrade, s Seen) Action {
 
 // phases is the upgrade as a whole.
 func phases() []phaseRow {
-	all := []model.Phase{model.Rolling, model.Verifying, model.Finished, model.Failed, model.Reverting}
-	under := []model.Phase{model.Checking, model.Rolling, model.Verifying, model.Finished, model.Failed}
+	all := []model.Phase{model.Rolling, model.Verifying, model.Migrating, model.Finished, model.Failed, model.Reverting}
+	under := []model.Phase{model.Checking, model.Rolling, model.Verifying, model.Migrating, model.Finished, model.Failed}
 	return []phaseRow{
 		{all, leader, "it is on the wrong side of the floor", misplaced, do(StepAside), ""},
 		{all, leader, "it leads above the floor", aboveFloor, moveFloor, ""},
@@ -39,6 +39,8 @@ func phases() []phaseRow {
 		{in(model.Checking), leader, "stop is asked", stopped, clear, cleared},
 		{in(model.Checking), leader, "a member found something", found, end, model.Failed},
 		{in(model.Checking), leader, "every member passed, no backup was made for this run", backupDue, do(BackUp), ""},
+		{in(model.Checking), leader, "making room in the data failed", expandFailed, end, model.Failed},
+		{in(model.Checking), leader, "every member passed, there is room to be made in the data", expandDue, migration, ""},
 		{in(model.Checking), leader, "every member passed", mayRoll, move(model.Rolling), model.Rolling},
 		{in(model.Checking), leader, "the time is over", overdue, end, model.Failed},
 
@@ -58,10 +60,17 @@ func phases() []phaseRow {
 		{in(model.Rolling), leader, "all are done", allDone, move(model.Verifying), model.Verifying},
 
 		{in(model.Verifying), member, "not verified", unverified, do(Verify), ""},
+		{in(model.Verifying), leader, "every member wrote and read, data is to be migrated first", dataFirst, move(model.Migrating), model.Migrating},
 		{in(model.Verifying), leader, "every member wrote and read", allVerified, end, model.Finished},
 		{in(model.Verifying), leader, "the time is over", overdue, end, model.Failed},
 
+		{in(model.Migrating), leader, "data is to be migrated", migrateDue, migration, ""},
+		{in(model.Migrating), leader, "all data is migrated", allMigrated, end, model.Finished},
+
+		{in(model.Finished), leader, "every member runs the target, data is to be migrated", migrateDue, migration, ""},
+		{in(model.Finished), leader, "every member runs the target, no hold is asked, data was migrated", completableData, do(Complete), ""},
 		{in(model.Finished), leader, "every member runs the target, no hold is asked", completable, complete, ""},
+		{in(model.Finished), leader, "completed, what that left to do is to be done", contractDue, migration, ""},
 		{in(model.Finished), member, "it was left out, and is back", behind, back, ""},
 		{in(model.Finished), leader, "one that was through runs the old image", undone, correct, ""},
 		{in(model.Finished), leader, "a waiting member runs the target", already, skip, ""},
@@ -133,6 +142,7 @@ const (
 	Prove    Effect = "prove that it works, and the way back"
 	Ping     Effect = "ask the member whether it is well"
 	Verify   Effect = "write and read through itself"
+	Complete Effect = "check that all data is migrated, and complete"
 
 	StepAside Effect = "hand leadership to a member of the version that has led"
 )

@@ -64,6 +64,7 @@ func done(u *model.Upgrade, ids ...string) *model.Upgrade {
 func exampleSight(back bool) sight {
 	u := turn(rollout(), "n2", model.Waiting)
 	u.Turn.Back = back
+	u.Archive.Migrations = []model.Migration{{}} // none is due by name
 	u.Members[2].Step, u.Proof = model.Done, &model.Proof{Member: "n3"}
 	s := seenBy("n1").onNew("n1", "n1-boot2")
 	s.Verdict = &model.Verdict{Upgrade: "u1", Attempt: 1, Reason: "died three times"}

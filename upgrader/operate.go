@@ -65,6 +65,9 @@ func (u *Upgrader) startable(p picture, o model.Options) error {
 	case !o.Plain() && p.cluster.Level == 0:
 		return model.Problemf(model.Conflict, "run options beyond deadline, probation, window, at and exclude: %v", tooEarly())
 	}
+	if !o.Simple() && p.cluster.Level < migrationLevel {
+		return model.Problemf(model.Conflict, "run options mode and throttle: %v", tooEarly())
+	}
 	return quorate(p, u.Cluster.Voters(), o.Exclude)
 }
 
@@ -243,6 +246,9 @@ func (u *Upgrader) Unstage(ctx context.Context, by string) (pending bool, err er
 	if up.Phase.Status() == "working" {
 		err := u.propose(ctx, store.OpUpgradeStop, store.UpgradeRef{ID: up.ID, Note: "stop asked by " + by})
 		return true, ignoreConflict(err)
+	}
+	if unsettled(up) {
+		return false, inBetween(p, up, "it is cleared away")
 	}
 	err = u.propose(ctx, store.OpUpgradeClear, store.UpgradeRef{ID: up.ID})
 	if errors.Is(err, store.ErrConflict) {

@@ -18,8 +18,7 @@ import (
 	"github.com/theseusd/theseus/upgrader/preflight"
 )
 
-// runRequest is the body of a run. The fields that this version cannot do yet
-// are known by name, so that asking for them is refused and not misread.
+// runRequest is the body of a run.
 type runRequest struct {
 	Deadline  *string  `json:"deadline"`
 	Probation *string  `json:"probation"`
@@ -28,6 +27,7 @@ type runRequest struct {
 	Exclude   []string `json:"exclude"`
 	OnFailure string   `json:"onFailure"`
 	Mode      string   `json:"mode"`
+	Throttle  int64    `json:"throttle"`
 	Hold      bool     `json:"hold"`
 	HoldAfter int      `json:"holdAfter"`
 	Await     *string  `json:"await"`
@@ -60,9 +60,6 @@ func parseOrder(body []byte, now time.Time) (order, error) {
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return o, model.Problemf(model.Malformed, "read the run options as JSON: more bytes after the object")
-	}
-	if err := r.unbuilt(); err != nil {
-		return o, err
 	}
 	if err := duration("deadline", r.Deadline, time.Second, &o.options.Deadline); err != nil {
 		return o, err
@@ -103,7 +100,26 @@ func (r runRequest) care(o *model.Options) error {
 	if r.Backup != "" && r.Backup != model.BackupNone {
 		return model.Problemf(model.Malformed, "run option backup: %q is not none; left out, one is made before a minor or major upgrade", r.Backup)
 	}
+	if err := r.pace(o); err != nil {
+		return err
+	}
 	o.Hold, o.HoldAfter, o.Force, o.Backup = r.Hold, r.HoldAfter, r.Force, r.Backup
+	return nil
+}
+
+// pace reads how data is migrated.
+func (r runRequest) pace(o *model.Options) error {
+	switch r.Mode {
+	case "", model.ModeComplete:
+	case model.ModeBackground:
+		o.Mode = r.Mode
+	default:
+		return model.Problemf(model.Malformed, "run option mode: %q is neither complete nor background", r.Mode)
+	}
+	if r.Throttle < 0 {
+		return model.Problemf(model.Malformed, "run option throttle: %d is below 0; it is items a second, and 0 is no limit", r.Throttle)
+	}
+	o.Throttle = r.Throttle
 	return nil
 }
 
@@ -225,19 +241,4 @@ func duration(field string, text *string, least time.Duration, into *time.Durati
 	}
 	*into = d
 	return nil
-}
-
-// unbuilt names what was asked for and cannot be done yet.
-func (r runRequest) unbuilt() error {
-	var messages []string
-	refuse := func(asked bool, option, instead string) {
-		if asked {
-			messages = append(messages, fmt.Sprintf("run option %s: not in this version; %s", option, instead))
-		}
-	}
-	refuse(r.Mode != "" && r.Mode != "complete", "mode: "+r.Mode, "there are no migrations to run in the background (complete)")
-	if len(messages) == 0 {
-		return nil
-	}
-	return &model.Problem{Kind: model.Refused, Messages: messages}
 }

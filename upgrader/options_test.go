@@ -57,7 +57,9 @@ func TestRunOptions(t *testing.T) {
 		{`{"holdAfter":-1}`, defaults, model.Malformed},
 		{`{"onFailure":"explode"}`, defaults, model.Malformed},
 		{`{"ignore":["disk"]}`, defaults, model.Refused},
-		{`{"mode":"background"}`, defaults, model.Refused},
+		{`{"mode":"background","throttle":500}`, with(func(o *order) { o.options.Mode, o.options.Throttle = "background", 500 }), ""},
+		{`{"mode":"slowly"}`, defaults, model.Malformed},
+		{`{"throttle":-1}`, defaults, model.Malformed},
 	} {
 		got, err := parseOrder([]byte(c.body), now)
 		if model.KindOf(err) != c.kind || err == nil && !reflect.DeepEqual(got, c.want) {

@@ -44,6 +44,7 @@ func (u *Upgrader) answerPreflight(ctx context.Context, in json.RawMessage) (any
 	if q.Image == "" || q.Image != u.Self.Image { // else it was brought there by hand: nothing of it will change
 		a.Findings = findings(u.Own.Prerequisites(ctx, u.DataDir, 0))
 		a.Findings = append(a.Findings, preflight.Here(u.DataDir).Look(u.needs(q))...)
+		a.Findings = append(a.Findings, u.Hooks.look()...)
 	}
 	a.Said = preflight.Wall()
 	return a, nil
@@ -88,13 +89,14 @@ func (u *Upgrader) preflight(ctx context.Context, p picture, o model.Options) ([
 		return nil
 	})
 	r.found = append(r.found, preflight.Offsets(r.readings)...)
-	r.found = append(r.found, r.pending()...)
 	r.found = append(r.found, u.steady(ctx, p, o)...)
-	asked, err := r.contract()
-	if err != nil {
-		return nil, err
+	for _, look := range []func() ([]model.Finding, error){r.pending, r.leftover, r.contract} {
+		found, err := look()
+		if err != nil {
+			return nil, err
+		}
+		r.found = append(r.found, found...)
 	}
-	r.found = append(r.found, asked...)
 	r.lenient()
 	slices.SortFunc(r.found, func(a, b model.Finding) int {
 		return cmp.Or(strings.Compare(a.Member, b.Member), strings.Compare(a.Name, b.Name), strings.Compare(a.What, b.What))
@@ -195,17 +197,41 @@ func (r *round) known(m model.Member) (found []model.Finding) {
 }
 
 // pending is an upgrade before this one that is not completed.
-func (r *round) pending() []model.Finding {
+func (r *round) pending() ([]model.Finding, error) {
 	before := r.release
 	if before == nil || before.Completed || r.upgrade != nil && r.upgrade.Archive.Version == before.Archive.Version {
-		return nil
+		return nil, nil
 	}
-	remedy := "start or upgrade who was left out, and it completes by itself"
-	if before.Options.Hold {
+	data, err := r.dataReport(func(picture) *model.Upgrade { return before })
+	if err != nil {
+		return nil, err
+	}
+	what, remedy := "the upgrade to "+before.Archive.Version+" is not completed", "start or upgrade who was left out, and it completes by itself"
+	left := undoneText(data, model.Expand, model.Migrate)
+	switch {
+	case left != "":
+		what, remedy = what+", and its data is not migrated: "+left, data.What
+	case before.Options.Hold, before.Options.Mode == model.ModeBackground:
 		remedy = "`theseus system upgrade complete`"
 	}
-	return []model.Finding{{Name: preflight.Pending, Severity: model.Hard, What: "the upgrade to " + before.Archive.Version + " is not completed",
-		Measured: "the cluster is at " + r.cluster.Version, Limit: before.Archive.Version, Remedy: remedy}}
+	return []model.Finding{{Name: preflight.Pending, Severity: model.Hard, What: what,
+		Measured: "the cluster is at " + r.cluster.Version, Limit: before.Archive.Version, Remedy: remedy}}, nil
+}
+
+// leftover is what an upgrade before this one, completed, has yet to do with the
+// data. Once the next one begins nobody does it any more.
+func (r *round) leftover() ([]model.Finding, error) {
+	before := r.release
+	if before == nil || !before.Completed || r.upgrade == nil || r.upgrade.ID == before.ID {
+		return nil, nil
+	}
+	data, err := r.dataReport(func(picture) *model.Upgrade { return before })
+	left := undoneText(data, model.Contract)
+	if err != nil || left == "" {
+		return nil, err
+	}
+	return []model.Finding{{Name: preflight.Migrations, Severity: model.Soft, What: "the upgrade to " + before.Archive.Version + " has yet to do with the data: " + left,
+		Remedy: data.What}}, nil
 }
 
 // contract holds what the package asks for against what operators keep in profiles.
@@ -283,13 +309,25 @@ func (r *round) lenient() {
 }
 
 // ready looks at every member that takes part, and at all together. What it finds
-// and the order accepts is answered; anything else that counts is a refusal.
+// and the order accepts is answered; anything else that counts is a refusal. The
+// migrations are tried last: nothing else may be in the way of them.
 func (u *Upgrader) ready(ctx context.Context, p picture, o model.Options) (accepted []model.Finding, err error) {
 	found, err := u.preflight(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
-	var reasons []string
+	accepted, reasons := weigh(found, o)
+	if len(reasons) == 0 {
+		_, reasons = weigh(u.tryMigrations(ctx, p, o, runnableLimit).found, o)
+	}
+	if len(reasons) > 0 {
+		return nil, &model.Problem{Kind: model.Conflict, Messages: reasons}
+	}
+	return accepted, nil
+}
+
+// weigh tells what the order accepts from what refuses it.
+func weigh(found []model.Finding, o model.Options) (accepted []model.Finding, reasons []string) {
 	for _, f := range found {
 		switch {
 		case f.Severity == model.Advice:
@@ -300,10 +338,7 @@ func (u *Upgrader) ready(ctx context.Context, p picture, o model.Options) (accep
 			reasons = append(reasons, refusal(f))
 		}
 	}
-	if len(reasons) > 0 {
-		return nil, &model.Problem{Kind: model.Conflict, Messages: reasons}
-	}
-	return accepted, nil
+	return accepted, reasons
 }
 
 // refusal is a finding in one line, with the way to accept it if there is one.

@@ -95,6 +95,7 @@ func (u *Upgrader) scheduled(ctx context.Context, p picture) (acted bool, err er
 		return false, nil
 	}
 	u.tried = now
+	u.alive(2 * actLimit)
 	return u.startDue(ctx, p)
 }
 

@@ -33,6 +33,7 @@ type Seen struct {
 	Answered map[string]bool // who answered the last survey of this wait
 	Apart    []string        // members whose records differed then, for people
 	Open     bool            // the window in which members may go
+	Job      *model.Job      // of the migration at work (Upgrade.Job)
 }
 
 // Pong is a member's answer to a ping.
@@ -136,7 +137,10 @@ func settled(v sight) bool {
 }
 
 // overdue: the present wait has lasted its time. What is paused waits for a person.
-func overdue(v sight) bool { return v.Waited >= limit(v.u) && (v.turn != nil || v.u.Paused == nil) }
+// So does what a migration is at work for, which has a deadline of its own.
+func overdue(v sight) bool {
+	return v.Waited >= limit(v.u) && (v.turn != nil || v.u.Paused == nil) && v.u.Job == ""
+}
 
 func stopped(v sight) bool     { return v.u.Stop }
 func stoppedIdle(v sight) bool { return v.u.Stop && v.turn == nil }
@@ -242,9 +246,17 @@ func allVerified(v sight) bool {
 }
 
 func completable(v sight) bool {
-	if v.u.Completed || v.u.Options.Hold || called(v) || v.turn != nil { // S13: every attempt is closed
-		return false
-	}
+	return !v.u.Completed && !v.u.Options.Hold && v.u.Options.Mode != model.ModeBackground &&
+		v.everyoneThere() && len(unfinished(v.u, model.Expand, model.Migrate)) == 0
+}
+
+// everyoneThere: every member of the cluster runs the target, and none is out (S13:
+// every attempt is closed).
+func (v sight) everyoneThere() bool {
+	return !called(v) && v.turn == nil && v.everyoneAt()
+}
+
+func (v sight) everyoneAt() bool {
 	for id := range v.Members {
 		if !v.atTarget(id) {
 			return false

@@ -3,6 +3,7 @@
 package upgrader
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -36,6 +37,8 @@ func (w *world) checkAction(m *simulated, p picture, s Seen, a Action) {
 		if p.upgrade.Turn != nil {
 			w.fail("completed, and it is still the turn of %s", p.upgrade.Turn.Member)
 		}
+	case store.JobMigrate:
+		w.checkMigration(p, body)
 	case store.UpgradeMove:
 		w.checkImages(p, "is through", func(row model.Progress, image string) bool {
 			return body.To != model.Finished || image == newImage && row.Verified
@@ -50,6 +53,30 @@ func (w *world) checkAction(m *simulated, p picture, s Seen, a Action) {
 		}
 	}
 	w.checkFloor(m, p, s, a)
+}
+
+// checkMigration: data is touched before the first goes, when all are there, or when
+// nobody can go back any more.
+func (w *world) checkMigration(p picture, body store.JobMigrate) {
+	u := p.upgrade
+	all := func(image string) bool {
+		for _, m := range p.members {
+			if m.Image != image {
+				return false
+			}
+		}
+		return true
+	}
+	right := u.Completed
+	switch u.Archive.Migration(body.Action).Phase {
+	case model.Expand:
+		right = u.Phase == model.Checking && all(oldImage) || u.Runs > 1 || all(newImage)
+	case model.Migrate:
+		right = all(newImage) && !u.Completed && u.Turn == nil
+	}
+	if !right || called(sight{u: u}) {
+		w.fail("%s is to run now", body.Action)
+	}
 }
 
 // checkImages holds what is said of all who take part against what they run.
@@ -166,7 +193,7 @@ func (w *world) checkAlways() {
 func (w *world) checkTold() {
 	told := waitingFor(w.picture)
 	if w.upgrade().Completed {
-		if told != nil {
+		if told != nil && w.over() {
 			w.fail("completed, and it waits for %+v", told)
 		}
 		return
@@ -204,8 +231,10 @@ func (w *world) checkRest() {
 	w.checkTold()
 	switch {
 	case u.Paused != nil, u.Phase == model.Staged:
+	case w.picture.job != nil && w.picture.job.State == model.JobFailed && u.Phase != model.Checking:
 	case u.Stop, u.Rollback != "", u.Turn != nil:
 		w.fail("it stands still, and something is under way")
+	case u.Phase == model.Finished && u.Options.Mode == model.ModeBackground && len(unfinished(u, model.Expand, model.Migrate)) == 0:
 	case u.Phase == model.Finished && (u.Options.Hold || w.build == dying || w.anyStep(model.Broken, model.Reverted)):
 	case u.Phase == model.Failed:
 		w.checkFailed()
@@ -246,7 +275,10 @@ func (w *world) decide() {
 	case u.Paused != nil:
 		w.tell("the operator resumes")
 		w.must(store.OpUpgradeResume, ref)
-	case u.Phase == model.Finished && w.level > 0 && w.roll("back or complete", 4) == 0:
+	case w.picture.job != nil && w.picture.job.State == model.JobFailed:
+		w.tell("the operator has %s tried again", w.picture.job.ID)
+		w.must(store.OpJobTrigger, store.JobAsk{ID: w.picture.job.ID})
+	case u.Phase == model.Finished && !u.Completed && w.level > 0 && (len(unfinished(u, model.Expand, model.Migrate)) > 0 || w.roll("back or complete", 4) == 0):
 		w.tell("the operator asks to go back")
 		w.must(store.OpUpgradeRollback, store.UpgradeRollback{ID: u.ID, By: "admin"})
 	case u.Phase == model.Finished:
@@ -319,8 +351,12 @@ func anySetting(roll func(string, int) int) setting {
 	if roll("misfit at all", 3) == 0 {
 		s.misfits[misfit(roll("misfit", int(misfitKinds)))] = true
 	}
-	if s.level = min(s.level, 1); s.level == 0 {
+	if s.level = min(s.level, 2); s.level == 0 {
 		return s
+	}
+	if s.level == 2 {
+		s.migrations, s.failures = anyMigrations(roll), roll("failures", 8)
+		s.options.Mode = []string{"", model.ModeBackground}[roll("mode", 2)]
 	}
 	s.options.Hold = roll("hold", 4) == 0
 	if roll("roll back", 2) == 0 {
@@ -335,13 +371,23 @@ func anySetting(roll func(string, int) int) setting {
 	return s
 }
 
+// anyMigrations draws what a package brings: up to two of each phase.
+func anyMigrations(roll func(string, int) int) (all []model.Migration) {
+	for _, phase := range model.MigrationPhases() {
+		for n := range roll(string(phase), 3) {
+			all = append(all, model.Migration{Name: fmt.Sprint(phase, n), Phase: phase, Images: map[string]string{"linux/amd64": "sha256:m"}})
+		}
+	}
+	return all
+}
+
 func TestAnyRolloutOfAGoodBuildEndsFinishedWhateverIsKilled(t *testing.T) {
 	c := stage(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		roll := drawn(rt)
 		s := anySetting(roll)
 		s.build, s.faults, s.acts, s.misfits, s.options.Hold, s.options.HoldAfter = build(roll("frail", 2)), 0, 0, nil, false, 0
-		s.elections = 0
+		s.elections, s.failures, s.options.Mode = 0, 0, ""
 		kills := roll("kills", Attempts)
 		inWorld(rt, c, s, roll, func(w *world) {
 			for range kills {
@@ -373,7 +419,7 @@ func TestWhateverIsAskedAtAnyMomentNothingNewBegins(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		roll := drawn(rt)
 		s := anySetting(roll)
-		s.level, s.build, s.acts, s.misfits, s.faults = 1, good, 3+roll("more acts", 12), nil, 0
+		s.level, s.build, s.acts, s.misfits, s.faults = max(1, s.level), good, 3+roll("more acts", 12), nil, 0
 		inWorld(rt, c, s, roll, func(w *world) {
 			w.live(100 + roll("moves", 300))
 			w.conclude()
@@ -387,7 +433,7 @@ func TestAWayBackThatIsNotThereIsTold(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		roll := drawn(rt)
 		s := anySetting(roll)
-		s.level, s.build, s.acts, s.elections = 1, good, 0, 0
+		s.level, s.build, s.acts, s.elections = max(1, s.level), good, 0, 0
 		s.misfits = map[misfit]bool{[]misfit{wayBackGone, oldDies}[roll("misfit", 2)]: true}
 		inWorld(rt, c, s, roll, func(w *world) {
 			w.live(100 + roll("moves", 300))
@@ -405,7 +451,7 @@ func TestWhoeverIsElectedTheFloorHolds(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		roll := drawn(rt)
 		s := anySetting(roll)
-		s.voters, s.level, s.build, s.misfits, s.faults, s.options.HoldAfter = 3+roll("more voters", 4), 1, good, nil, roll("few faults", 2), 0
+		s.voters, s.level, s.build, s.misfits, s.faults, s.options.HoldAfter = 3+roll("more voters", 4), max(1, s.level), good, nil, roll("few faults", 2), 0
 		s.acts, s.elections = 0, 20
 		inWorld(rt, c, s, roll, func(w *world) {
 			w.live(100 + roll("moves", 300))
@@ -445,7 +491,7 @@ func TestHundredsOfMembersGoAndComeBack(t *testing.T) {
 	for seed, size := range []int{300, 250, 200, 150, 100, 80, 60, 40, 30, 20} {
 		roll := thrown(uint64(seed))
 		s := manyMembers(size, roll)
-		s.level, s.options.HoldAfter = 1, 1+roll("hold after", size)
+		s.level, s.migrations, s.options.HoldAfter = 1, nil, 1+roll("hold after", size)
 		inWorld(t, c, s, roll, func(w *world) {
 			w.settle()
 			if u := w.upgrade(); u.Paused == nil || !w.anyStep(model.Done) {

@@ -15,7 +15,7 @@ const (
 
 // Actions are the jobs that the upgrader can do, by name.
 func (u *Upgrader) Actions() map[string]jobs.Action {
-	return map[string]jobs.Action{ActionVerify: u.verifyJob, ActionBackup: u.backupJob}
+	return map[string]jobs.Action{ActionVerify: u.verifyJob, ActionBackup: u.backupJob, convertAction: u.convertJob}
 }
 
 // verifyJob is VerifyAll as a job: what it finds is in its log, and it fails.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
 	"github.com/theseusd/theseus/upgrader/binary"
 )
@@ -20,6 +21,9 @@ func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
 			return false, err
 		}
 	}
+	if p.migrates() {
+		return false, nil // nothing is collected or compacted meanwhile
+	}
 	if p.upgrade != nil && u.compacted != p.upgrade.ID {
 		err := u.Cluster.Compact(ctx, trailing)
 		if err == nil {
@@ -29,6 +33,9 @@ func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
 	}
 	return u.dropArchives(ctx, p)
 }
+
+// migrates says whether a migration is at work.
+func (p picture) migrates() bool { return p.job != nil && p.job.State != model.JobFailed }
 
 // sweep removes what lies beside the binary and is of no upgrade on record, once
 // for each upgrade and staging: between two of them nothing new appears there.
@@ -89,7 +96,8 @@ func (u *Upgrader) wanted(p picture, digest string) bool {
 	defer u.mu.Unlock()
 	return u.held[digest] ||
 		p.staging != nil && p.staging.Archive.Digest == digest ||
-		p.upgrade != nil && p.upgrade.Archive.Digest == digest
+		p.upgrade != nil && p.upgrade.Archive.Digest == digest ||
+		p.release != nil && p.release.Archive.Digest == digest && owes(p.release)
 }
 
 // disarm closes the attempt record when the turn that it was made for is over,

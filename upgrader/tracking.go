@@ -37,7 +37,12 @@ func (u *Upgrader) render() (model.Profile, error) {
 	if p.upgrade == nil {
 		return model.Profile{}, nothingStaged()
 	}
-	return profile(p), nil
+	prof := profile(p)
+	if len(p.upgrade.Archive.Migrations) == 0 {
+		return prof, nil
+	}
+	prof.Params["migration"], err = u.dataReport(func(p picture) *model.Upgrade { return p.upgrade })
+	return prof, err
 }
 
 // profile renders the record for people and for Digital Rebar's clients.

@@ -2,6 +2,7 @@ package upgrader
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -78,7 +79,9 @@ type Config struct {
 	Self    model.Member // what this member reports of itself
 	Launch  binary.Start // how to start the daemon again, for the watcher
 	DataDir string
-	Pulse   Pulse // nil: nobody listens
+	CACert  string // file of the CA's certificate, for migrations that speak to this member's API
+	Pulse   Pulse  // nil: nobody listens
+	Hooks   Hooks
 
 	// Shapes are the types of what this version's API answers; nil: not told.
 	Shapes func(context.Context) (map[string]string, error)
@@ -103,6 +106,7 @@ type Upgrader struct {
 	leaseOf   clock
 	tried     time.Time // when a scheduled start was tried last
 	proven    bool      // what vouches for the running image is kept
+	drained   errand    // the turn that the drain hook has run for
 
 	trials  sync.Mutex // held for a trial run: one at a time
 	backups sync.Mutex // held for writing a backup
@@ -116,14 +120,17 @@ type Upgrader struct {
 	mu       sync.Mutex
 	held     map[string]bool // archives that an upload here is about to announce
 	rendered rendered        // the tracking profile as last rendered
+
+	lent map[[sha256.Size]byte]model.Pass // what migrations at work here may do, by the digest of their secret
 }
 
 // New makes an Upgrader and registers what it answers to other members. Run it.
 func New(c Config) *Upgrader {
-	u := &Upgrader{Config: c, held: map[string]bool{}, born: time.Now(), wake: make(chan struct{}, 1)}
+	u := &Upgrader{Config: c, held: map[string]bool{}, lent: map[[sha256.Size]byte]model.Pass{}, born: time.Now(), wake: make(chan struct{}, 1)}
 	c.Cluster.Handle(pathWell, u.answerWell)
 	c.Cluster.Handle(pathReady, u.answerReady)
 	c.Cluster.Handle(pathPreflight, u.answerPreflight)
+	c.Cluster.Handle(pathEstimate, u.answerEstimate)
 	c.Cluster.Handle(pathCanaryWrite, u.answerCanaryWrite)
 	c.Cluster.Handle(pathCanaryRead, u.answerCanaryRead)
 	c.Cluster.Handle(pathShapes, u.answerShapes)

@@ -58,7 +58,15 @@ func waitKey(u *model.Upgrade, open bool) string {
 	case u.Phase == model.Rolling, u.Phase == model.Reverting:
 		return fmt.Sprintf("%s, %d settled%s", u.Phase, settledIn(u), provenIn(u))
 	}
-	return fmt.Sprintf("%s, run %d", u.Phase, u.Runs)
+	return fmt.Sprintf("%s, run %d%s", u.Phase, u.Runs, jobIn(u))
+}
+
+// jobIn names the migration that is waited for.
+func jobIn(u *model.Upgrade) string {
+	if u.Job == "" {
+		return ""
+	}
+	return ", job " + u.Job
 }
 
 func provenIn(u *model.Upgrade) string {

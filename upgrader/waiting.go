@@ -92,6 +92,8 @@ func workingFor(p picture) *WaitingFor {
 	switch up.Phase {
 	case model.Checking:
 		w.What = "the trial run on " + pending(p, func(r model.Progress) bool { return included(r) && r.Checked != up.Runs }) + atMost(up)
+	case model.Migrating:
+		migratingFor(p, w)
 	case model.Verifying:
 		w.What = "a write and a read through " + pending(p, func(r model.Progress) bool { return included(r) && !r.Verified }) + atMost(up)
 	case model.Reverting:
@@ -112,7 +114,11 @@ func workingFor(p picture) *WaitingFor {
 		w.What += "; then it pauses, asked by " + up.Paused.By
 		w.Choices = []string{"wait", chooseResume, chooseBack, chooseStop}
 	}
-	if row != nil || up.Options.Window == "" || openFor(up.Options) {
+	if up.Phase == model.Checking && up.Job != "" {
+		migratingFor(p, w)
+		return w
+	}
+	if up.Phase != model.Migrating && (row != nil || up.Options.Window == "" || openFor(up.Options)) {
 		w.Until, w.Then = until(up, row, w.Since)
 	}
 	return w
@@ -175,9 +181,20 @@ func ranTarget(p picture) bool {
 func finishedFor(p picture) *WaitingFor {
 	up := p.upgrade
 	late := behindText(p)
+	data := unfinished(up, model.Expand, model.Migrate)
 	switch {
+	case up.Completed && up.Job != "":
+		w := &WaitingFor{Since: up.Since, Choices: []string{"wait"}}
+		migratingFor(p, w)
+		return w
 	case up.Completed:
 		return nil
+	case late == "" && up.Turn == nil && len(data) > 0:
+		w := &WaitingFor{Since: up.Since, Choices: []string{"wait", chooseBack}}
+		migratingFor(p, w)
+		return w
+	case late == "" && up.Options.Mode == model.ModeBackground:
+		return &WaitingFor{What: "the operator: the data is migrated, completion is to be asked for", Since: up.Since, Choices: []string{chooseComplete, chooseBack}}
 	case up.Paused != nil:
 		return &WaitingFor{What: "the operator: completion is paused by " + up.Paused.By, Since: up.Paused.Since, Choices: []string{chooseResume, chooseComplete, chooseBack}}
 	case late == "" && up.Options.Hold:
@@ -240,4 +257,59 @@ func pending(p picture, is func(model.Progress) bool) string {
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// migratingFor is what waits for a migration.
+func migratingFor(p picture, w *WaitingFor) {
+	up := p.upgrade
+	names := unfinished(up, model.Expand, model.Migrate)
+	if up.Completed {
+		names = unfinished(up, model.Contract, model.Task)
+	}
+	w.What = dataText(p, names)
+	defer func() {
+		if up.Completed {
+			w.Choices = slices.DeleteFunc(w.Choices, func(c string) bool { return c == chooseBack })
+		}
+	}()
+	switch {
+	case p.job != nil && p.job.State == model.JobFailed:
+		w.What, w.Since = "the operator: "+w.What, p.job.Ended
+		w.Choices = []string{"theseus jobs log " + p.job.ID, "theseus jobs run " + p.job.Action + ": it is tried again where it stopped", chooseBack}
+	case p.job != nil && p.job.Migration.Paused != "":
+		w.What, w.Choices = "the operator: "+w.What, []string{"theseus jobs resume " + p.job.ID, chooseBack}
+	case p.job != nil && up.Phase == model.Finished:
+		w.Choices = []string{"wait", "theseus jobs pause " + p.job.ID, "theseus jobs pace " + p.job.ID + " --rate N", chooseBack}
+	case p.job == nil && up.Again >= Attempts && len(names) > 0:
+		w.What = "the operator: the final check found data left over again and again: " + w.What
+		w.Choices = []string{"theseus system upgrade history", "theseus jobs run " + names[0], chooseBack}
+	}
+}
+
+// dataText says which data is yet to be migrated, and how far that is.
+func dataText(p picture, names []string) string {
+	var all []string
+	for _, name := range names {
+		all = append(all, name+" "+jobText(p.job, name))
+	}
+	return "the data: " + strings.Join(all, ", ")
+}
+
+func jobText(j *model.Job, name string) string {
+	if j == nil || j.Action != name {
+		return "has yet to run"
+	}
+	how := ""
+	if j.Total > 0 {
+		how = fmt.Sprintf(", %d of %d (%d %%)", j.Done, j.Total, j.Done*100/j.Total)
+	}
+	switch {
+	case j.State == model.JobFailed:
+		return fmt.Sprintf("failed %d times and waits for a person%s: %s", j.Failures, how, j.Error)
+	case j.Migration.Paused != "":
+		return "is paused by " + j.Migration.Paused + how
+	case j.Failures > 0:
+		return fmt.Sprintf("runs, attempt %d%s", j.Failures+1, how)
+	}
+	return "runs" + how
 }

@@ -52,6 +52,9 @@ type setting struct {
 	elections int             // of any member that is up
 	acts      int             // of the operator
 	mute      int             // one in so many surveys misses a member; 0: none
+
+	migrations []model.Migration // that the package brings; none below level 2
+	failures   int               // attempts at them that fail
 }
 
 // build is how the new version behaves.
@@ -72,6 +75,7 @@ const (
 	recordsApart
 	wayBackGone
 	oldDies // going back, the kept binary does not come up
+	dataLeft
 	misfitKinds
 )
 
@@ -153,6 +157,7 @@ func (w *world) begin() {
 	}
 	u := rollout()
 	u.ID, u.Phase, u.Runs, u.Members = "u", model.Staged, 0, nil
+	u.Archive.Migrations = w.migrations
 	w.must(store.OpStageAnnounce, store.StageAnnounce{Staging: model.Staging{ID: u.ID, Archive: u.Archive}})
 	w.must(store.OpStageCommit, store.StageCommit{ID: u.ID, Upgrade: *u})
 	w.start()
@@ -203,6 +208,9 @@ func (w *world) look(body any) {
 	p.upgrade, errs[1] = v.Upgrade()
 	p.release, errs[2] = v.Release()
 	p.staging, errs[3] = v.Staging()
+	if errors.Join(errs[:]...) == nil {
+		p.job, errs[3] = jobAtWork(v, p.record())
+	}
 	if r, is := body.(store.MemberReport); is {
 		members := maps.Clone(p.members)
 		if members == nil {
@@ -296,6 +304,9 @@ func (w *world) move(id string) {
 		return
 	}
 	before := w.changes
+	if worked := w.leader == id && (w.calm || w.roll("work", 2) == 0) && w.work(m); worked {
+		return
+	}
 	if w.act(m, p, fresh); w.changes != before {
 		w.checkAlways()
 	}
@@ -337,6 +348,35 @@ func (w *world) act(m *simulated, p picture, fresh bool) {
 	}
 }
 
+// work is the leader doing the next bit of the job at work, of four; it says whether
+// there was one.
+func (w *world) work(m *simulated) bool {
+	const bits = 4
+	j := w.picture.job
+	if j == nil || j.Migration.Paused != "" || j.State != model.JobWaiting && j.State != model.JobRunning {
+		return false
+	}
+	end := store.JobEnd{ID: j.ID, Epoch: j.Epoch, To: model.JobDone}
+	switch {
+	case j.State == model.JobWaiting || j.Boot != m.boot:
+		w.must(store.OpJobTake, store.JobTake{ID: j.ID, Epoch: j.Epoch, Runner: m.id, Boot: m.boot})
+	case w.failures > 0 && w.roll("failure", 2) == 0:
+		w.failures--
+		end.To, end.Error = model.JobWaiting, "a failure"
+		if j.Failures+1 >= Attempts {
+			end.To = model.JobFailed
+		}
+		w.must(store.OpJobEnd, end)
+	case j.Done == bits:
+		w.must(store.OpJobEnd, end)
+	default:
+		w.must(store.OpJobProgress, store.JobProgress{ID: j.ID, Epoch: j.Epoch, Done: j.Done + 1, Total: bits, Checkpoint: fmt.Sprint(j.Done + 1)})
+	}
+	w.tell("%s works on %s: %+v", m.id, j.ID, w.picture.job)
+	w.checkAlways()
+	return true
+}
+
 // elapsed records the lived part of a wait, as the loop does.
 func (w *world) elapsed(m *simulated, p picture) {
 	key := waitKey(p.upgrade, true)
@@ -349,7 +389,7 @@ func (w *world) elapsed(m *simulated, p picture) {
 func (w *world) around(m *simulated, p picture) Seen {
 	return Seen{Me: m.id, Boot: m.boot, Leading: w.leader == m.id, Voters: w.voters, Members: p.members, Version: m.version(),
 		Gate: p.cluster.Version, Level: p.cluster.Level, Floor: p.cluster.Floor,
-		Verdict: p.members[m.id].Verdict, Pong: m.pong, Tries: m.tries, Answered: m.heard, Apart: m.apart}
+		Verdict: p.members[m.id].Verdict, Pong: m.pong, Tries: m.tries, Answered: m.heard, Apart: m.apart, Job: p.job}
 }
 
 func (w *world) seen(m *simulated, p picture) Seen {
@@ -395,6 +435,13 @@ func (w *world) effect(m *simulated, a Action, p picture) {
 		w.checkUp(m, a.To)
 	case Verify:
 		w.must(store.OpUpgradeVerified, store.UpgradeMember{ID: up.ID, Member: m.id})
+	case Complete:
+		if w.once(dataLeft) {
+			w.must(store.OpUpgradeRemigrate, store.UpgradeRemigrate{ID: up.ID, Names: []string{up.Migrated[0]}})
+			return
+		}
+		done := complete(look(up, w.seen(m, p)))
+		w.must(done.Op, done.Body)
 	default:
 		w.fail("%s does %q, which is no effect", m.id, a.Do)
 	}
@@ -634,14 +681,17 @@ func (w *world) live(moves int) {
 func (w *world) tense() bool { return w.upgrade().Turn != nil && !w.upgrade().Turn.Claimed }
 
 // over: nothing is left to come of it.
-func (w *world) over() bool { return w.upgrade() == nil || w.upgrade().Completed }
+func (w *world) over() bool {
+	u := w.upgrade()
+	return u == nil || u.Completed && len(unfinished(u, model.Contract, model.Task)) == 0
+}
 
 // settle is a time without faults, in which everybody gets its turn. It ends when
 // nothing happens any more, however long one waits.
 func (w *world) settle() {
 	w.calm = true
 	defer func() { w.calm = false }()
-	bound := 200 + 60*(w.runs+1)*len(w.ids)
+	bound := 200 + 60*(w.runs+1)*len(w.ids) + 60*len(w.migrations)
 	for round, quiet := 0, 0; quiet < 9; round++ {
 		if round > bound {
 			w.fail("no end in sight after %d rounds without a fault", round)

@@ -30,6 +30,8 @@ type config struct {
 	CLIPath       string
 	Restart       string // exec or exit
 	Supervised    bool
+	DrainHook     string
+	PostHook      string
 	LogLevel      string
 	LogFormat     string
 }
@@ -58,6 +60,8 @@ func defineFlags(f *pflag.FlagSet) {
 	f.String("cli-path", "", "theseus executable that is to be of the same release as this daemon (default: none)")
 	f.String("restart", restartExec, "how an upgrade restarts this daemon: exec in place, or exit for a supervisor that starts it again whenever it ends")
 	f.Bool("supervised", false, "something starts this daemon again whenever it ends (default: found out under systemd, runit, s6 and daemontools)")
+	f.String("drain-hook", "", "executable to run when the turn of this member has come, before it stops taking new connections (default: none)")
+	f.String("post-hook", "", "executable to run when that turn is over, however it ended (default: none)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "text", "text or json")
 }
@@ -86,7 +90,7 @@ func loadConfig(f *pflag.FlagSet, env func(string) (string, bool)) (config, erro
 	c := config{
 		DataDir: get("data-dir"), Listen: get("listen"), RaftListen: get("raft-listen"),
 		Advertise: get("advertise"), Name: get("name"), Join: get("join"), JoinToken: get("join-token"),
-		CLIPath: get("cli-path"), Restart: get("restart"),
+		CLIPath: get("cli-path"), Restart: get("restart"), DrainHook: get("drain-hook"), PostHook: get("post-hook"),
 		LogLevel: get("log-level"), LogFormat: get("log-format"),
 	}
 	c.TrustedKeys, _ = f.GetStringArray("trusted-key")
@@ -176,9 +180,9 @@ func (c *config) complete(tokenFile string) (err error) {
 	if c.DataDir, err = filepath.Abs(c.DataDir); err != nil {
 		return fmt.Errorf("find the data directory: %w", err)
 	}
-	if c.CLIPath != "" {
-		if c.CLIPath, err = filepath.Abs(c.CLIPath); err != nil {
-			return fmt.Errorf("find the CLI: %w", err)
+	for what, path := range map[string]*string{"the CLI": &c.CLIPath, "the drain hook": &c.DrainHook, "the post hook": &c.PostHook} {
+		if err := whole(path); err != nil {
+			return fmt.Errorf("find %s: %w", what, err)
 		}
 	}
 	if c.Restart != restartExec && c.Restart != restartExit {
@@ -210,6 +214,14 @@ func (c *config) complete(tokenFile string) (err error) {
 		c.Advertise = advertised(host)
 	}
 	return nil
+}
+
+// whole makes a path that was set one that holds from any directory.
+func whole(path *string) (err error) {
+	if *path != "" {
+		*path, err = filepath.Abs(*path)
+	}
+	return err
 }
 
 // advertised is the host that others reach this member by: the one it listens

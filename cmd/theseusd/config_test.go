@@ -71,3 +71,27 @@ func TestAnUnknownOrBadSettingIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// A hook is run from another directory than the daemon was started in, and by the
+// next image too.
+func TestHooksAreSetInEveryWayAndHoldFromAnyDirectory(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+	file := filepath.Join(here, "config.yaml")
+	if err := os.WriteFile(file, []byte("post-hook: back\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := pflag.NewFlagSet("theseusd", pflag.ContinueOnError)
+	defineFlags(f)
+	if err := f.Parse([]string{"--config", file}); err != nil {
+		t.Fatal(err)
+	}
+	env := func(name string) (string, bool) { return "./out", name == "THESEUS_DRAIN_HOOK" }
+	c, err := loadConfig(f, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DrainHook != filepath.Join(here, "out") || c.PostHook != filepath.Join(here, "back") || c.CLIPath != "" {
+		t.Errorf("the hooks are %q and %q, the CLI %q", c.DrainHook, c.PostHook, c.CLIPath)
+	}
+}

@@ -251,13 +251,15 @@ func (d *daemon) openUpgrader(context.Context) error {
 	}
 	d.upgrader = upgrader.New(upgrader.Config{
 		Store: d.store, Cluster: d.node, Process: d, Own: d.own, Trust: trust, Limits: staging.DefaultLimits(),
-		Self: d.self, Launch: start, DataDir: d.DataDir, Pulse: mainLoop{d}, Shapes: d.api.Shapes, Log: d.log,
+		Self: d.self, Launch: start, DataDir: d.DataDir, CACert: d.keys.CAFile(), Pulse: mainLoop{d}, Shapes: d.api.Shapes, Log: d.log,
+		Hooks: upgrader.Hooks{Drain: d.DrainHook, Post: d.PostHook},
 	})
 	return nil
 }
 
 func (d *daemon) openJobs(context.Context) error {
-	d.jobs = jobs.New(jobs.Config{Store: d.store, Cluster: d.node, Self: d.self, Actions: d.upgrader.Actions(), Log: d.log})
+	d.jobs = jobs.New(jobs.Config{Store: d.store, Cluster: d.node, Self: d.self, Actions: d.upgrader.Actions(),
+		Migrate: d.upgrader.Migrate, Carried: d.upgrader.Carried, Log: d.log})
 	return nil
 }
 

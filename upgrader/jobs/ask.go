@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -15,9 +16,6 @@ import (
 // Trigger has an action done: a job of it that waits for a person is tried again
 // where it stopped, and otherwise a new one is made. It may be called on any member.
 func (r *Runner) Trigger(ctx context.Context, action, by, reason string) (j model.Job, made bool, err error) {
-	if _, known := r.Actions[action]; !known {
-		return j, false, model.Problemf(model.Refused, "action: there is no %q; there is %s", action, strings.Join(slices.Sorted(maps.Keys(r.Actions)), ", "))
-	}
 	if err := r.Cluster.ReadIndex(ctx); err != nil {
 		return j, false, err
 	}
@@ -31,9 +29,78 @@ func (r *Runner) Trigger(ctx context.Context, action, by, reason string) (j mode
 	case last != nil:
 		return j, false, atWork(*last)
 	}
+	if _, known := r.Actions[action]; !known {
+		return r.carried(ctx, action, by, reason)
+	}
 	id := strings.ToLower(rand.Text())
 	err = r.propose(ctx, store.OpJobMake, store.JobMake{ID: id, Action: action, By: by, Reason: reason})
 	return r.answer(id, true, err)
+}
+
+// carried has a migration run that a package has brought.
+func (r *Runner) carried(ctx context.Context, action, by, reason string) (j model.Job, made bool, err error) {
+	c, known, err := r.Carried(action)
+	if err != nil {
+		return j, false, err
+	}
+	if !known {
+		return j, false, model.Problemf(model.Refused, "action: there is no %q; there is %s, and what the package of the last upgrade brought", action, strings.Join(slices.Sorted(maps.Keys(r.Actions)), ", "))
+	}
+	c.By, c.Reason, c.Note = by, reason, action+": begins, asked for by "+by
+	ctx, cancel := context.WithTimeout(ctx, actLimit)
+	defer cancel()
+	a, err := r.Cluster.Propose(ctx, store.New(store.OpJobMigrate, c))
+	if err == nil {
+		err = a.Err()
+	}
+	return r.answer(store.MigrationJob(action, a.Index), true, err)
+}
+
+// Pace has the migration of a job do so many items a second at most; 0 is no limit.
+// It may be called on any member, as Pause and Resume may.
+func (r *Runner) Pace(ctx context.Context, id, by string, rate int64) (model.Job, error) {
+	if rate < 0 {
+		return model.Job{}, model.Problemf(model.Malformed, "rate: %d is below 0; it is items a second, and 0 is no limit", rate)
+	}
+	return r.pace(ctx, id, func(c *store.JobPace) {
+		c.Rate, c.Note = rate, fmt.Sprintf("%d items a second at most, said by %s", rate, by)
+		if rate == 0 {
+			c.Note = "as fast as it goes, said by " + by
+		}
+	})
+}
+
+// Pause has the migration of a job wait at its next checkpoint.
+func (r *Runner) Pause(ctx context.Context, id, by string) (model.Job, error) {
+	return r.pace(ctx, id, func(c *store.JobPace) { c.Paused, c.Note = by, "paused by "+by })
+}
+
+// Resume has the migration of a job go on.
+func (r *Runner) Resume(ctx context.Context, id, by string) (model.Job, error) {
+	return r.pace(ctx, id, func(c *store.JobPace) { c.Paused, c.Note = "", "resumed by "+by })
+}
+
+func (r *Runner) pace(ctx context.Context, id string, change func(*store.JobPace)) (model.Job, error) {
+	if err := r.Cluster.ReadIndex(ctx); err != nil {
+		return model.Job{}, err
+	}
+	j, err := r.Job(id)
+	switch {
+	case err != nil:
+		return j, err
+	case j.Migration == nil:
+		return j, model.Problemf(model.Conflict, "%s is no migration: it cannot be paused or slowed down", j.Action).About("jobs", id)
+	case j.State.Over():
+		return j, model.Problemf(model.Conflict, "it is %s", j.State).About("jobs", id)
+	}
+	c := store.JobPace{ID: id, Rate: j.Migration.Rate, Paused: j.Migration.Paused}
+	change(&c)
+	if c.Rate == j.Migration.Rate && c.Paused == j.Migration.Paused {
+		return j, nil
+	}
+	err = r.propose(ctx, store.OpJobPace, c)
+	j, _, err = r.answer(id, false, err)
+	return j, err
 }
 
 // unended is the job of an action that is not over, or nil.
@@ -66,6 +133,9 @@ func (r *Runner) Cancel(ctx context.Context, id, by string) (model.Job, error) {
 	j, err := r.Job(id)
 	if err != nil {
 		return j, err
+	}
+	if j.Migration != nil && !j.State.Over() {
+		return j, model.Problemf(model.Conflict, "%s is a migration of an upgrade, which needs it: pause it with `theseus jobs pause %s`, or go back with `theseus system upgrade rollback`", j.Action, id).About("jobs", id)
 	}
 	err = r.propose(ctx, store.OpJobCancel, store.JobAsk{ID: id, Note: "canceled by " + by})
 	if errors.Is(err, store.ErrConflict) {

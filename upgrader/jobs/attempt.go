@@ -13,6 +13,9 @@ import (
 // return and leave everything as it is.
 var ErrStale = errors.New("another runner has taken the job")
 
+// linesKept bounds the lines that are not written down yet: the oldest go first.
+const linesKept = 500
+
 // Attempt is what an action knows of the job, and where it says how far it came.
 // It belongs to the action's goroutine.
 type Attempt struct {
@@ -34,6 +37,9 @@ func (a *Attempt) Checkpoint() string { return a.checkpoint }
 // at the latest at the end.
 func (a *Attempt) Log(format string, args ...any) {
 	a.lines = append(a.lines, fmt.Sprintf(format, args...))
+	if surplus := len(a.lines) - linesKept; surplus > 0 {
+		a.lines = a.lines[surplus:]
+	}
 }
 
 // Save writes down that so much of total is done and where the next attempt goes

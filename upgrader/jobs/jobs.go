@@ -49,9 +49,13 @@ type Config struct {
 	Cluster Cluster
 	Self    model.Member
 	Actions map[string]Action
-	// Pause is how long to wait after so many failures; nil is Backoff.
-	Pause func(failures int) time.Duration
-	Log   *slog.Logger
+	// Migrate does the jobs of migrations, and Carried says how the job of one is made
+	// that is asked for by name; it is not known when nothing on record brought it.
+	Migrate Action
+	Carried func(action string) (c store.JobMigrate, known bool, err error)
+	// Backoff is how long to wait after so many failures; nil is the function of that name.
+	Backoff func(failures int) time.Duration
+	Log     *slog.Logger
 }
 
 // Backoff is 2 s after the first failure and 10 s after the second.
@@ -89,8 +93,8 @@ type pause struct {
 
 // New makes a Runner. Run it.
 func New(c Config) *Runner {
-	if c.Pause == nil {
-		c.Pause = Backoff
+	if c.Backoff == nil {
+		c.Backoff = Backoff
 	}
 	return &Runner{Config: c, attempts: map[string]*attempt{}, due: map[string]pause{}}
 }
@@ -136,8 +140,8 @@ func (r *Runner) pass(ctx context.Context) (nap time.Duration, err error) {
 	r.endStale(all)
 	nap = idle
 	for _, j := range all {
-		action, known := r.Actions[j.Action]
-		if !known || r.attempts[j.ID] != nil || j.State != model.JobWaiting && j.State != model.JobRunning {
+		action := r.action(j)
+		if action == nil || r.attempts[j.ID] != nil || j.State != model.JobWaiting && j.State != model.JobRunning {
 			continue // one of a later version waits for a leader that knows it
 		}
 		if left := r.left(j); left > 0 {
@@ -149,6 +153,14 @@ func (r *Runner) pass(ctx context.Context) (nap time.Duration, err error) {
 		}
 	}
 	return nap, nil
+}
+
+// action is what does a job; nil: this version cannot.
+func (r *Runner) action(j model.Job) Action {
+	if j.Migration != nil {
+		return r.Migrate
+	}
+	return r.Actions[j.Action]
 }
 
 func (r *Runner) jobs() (all []model.Job, err error) {
@@ -188,7 +200,7 @@ func (r *Runner) left(j model.Job) time.Duration {
 	}
 	p, known := r.due[j.ID]
 	if !known || p.failures != j.Failures {
-		p = pause{failures: j.Failures, until: time.Now().Add(r.Pause(j.Failures))}
+		p = pause{failures: j.Failures, until: time.Now().Add(r.Backoff(j.Failures))}
 		r.due[j.ID] = p
 	}
 	return time.Until(p.until)

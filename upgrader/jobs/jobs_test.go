@@ -95,8 +95,16 @@ func (m member) Leadership() <-chan struct{} {
 
 // runner runs member name's part until the test ends.
 func (l *ledger) runner(name string, actions map[string]Action) *Runner {
-	r := New(Config{Store: l.store, Cluster: member{l, name}, Self: model.Member{ID: name, Name: name, Boot: name + "-boot"},
-		Actions: actions, Pause: func(int) time.Duration { return time.Millisecond }, Log: slog.New(slog.DiscardHandler)})
+	return l.runnerOf(Config{Actions: actions, Carried: nothing}, name)
+}
+
+// nothing is brought by any package.
+func nothing(string) (c store.JobMigrate, known bool, err error) { return c, false, nil }
+
+func (l *ledger) runnerOf(c Config, name string) *Runner {
+	c.Store, c.Cluster, c.Self = l.store, member{l, name}, model.Member{ID: name, Name: name, Boot: name + "-boot"}
+	c.Backoff, c.Log = func(int) time.Duration { return time.Millisecond }, slog.New(slog.DiscardHandler)
+	r := New(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -282,12 +290,59 @@ func TestACanceledJobStops(t *testing.T) {
 
 func TestAnActionThatNobodyKnowsIsRefusedByName(t *testing.T) {
 	l := newLedger(t)
-	r := New(Config{Store: l.store, Cluster: member{l, "n1"}, Actions: map[string]Action{"b": nil, "a": nil}})
+	r := New(Config{Store: l.store, Cluster: member{l, "n1"}, Actions: map[string]Action{"b": nil, "a": nil}, Carried: nothing})
 	_, _, err := r.Trigger(context.Background(), "c", "admin", "")
 	if model.KindOf(err) != model.Refused || !strings.Contains(err.Error(), `no "c"; there is a, b`) {
 		t.Errorf("%v", err)
 	}
 	if _, err := r.Job("none"); model.KindOf(err) != model.NotFound {
 		t.Errorf("%v", err)
+	}
+}
+
+// staged is an upgrade on record whose package brings the migration "m".
+func (l *ledger) staged() {
+	archive := model.Archive{Digest: "d", Version: "1.1.0", Migrations: []model.Migration{{Name: "m", Phase: model.Migrate, Images: map[string]string{}}}}
+	l.must(store.New(store.OpStageAnnounce, store.StageAnnounce{Staging: model.Staging{ID: "u", Archive: archive}}))
+	l.must(store.New(store.OpStageCommit, store.StageCommit{ID: "u", Upgrade: model.Upgrade{ID: "u", Archive: archive, Phase: model.Staged}}))
+}
+
+func TestAMigrationIsRunByItsNamePausedAndPaced(t *testing.T) {
+	l := newLedger(t)
+	l.staged()
+	l.lead("n1")
+	ctx, free := context.Background(), make(chan struct{})
+	r := l.runnerOf(Config{
+		Migrate: func(context.Context, *Attempt) error { <-free; return nil },
+		Carried: func(action string) (c store.JobMigrate, known bool, err error) {
+			return store.JobMigrate{Upgrade: "u", Action: action, Rate: 100}, action == "m", nil
+		},
+	}, "n1")
+	if _, _, err := r.Trigger(ctx, "other", "admin", ""); model.KindOf(err) != model.Refused {
+		t.Errorf("an unknown action: %v", err)
+	}
+	j := l.trigger(r, "m")
+	if j.By != "admin" || j.Migration == nil || j.Migration.Rate != 100 {
+		t.Errorf("the job is %+v", j)
+	}
+	if _, err := r.Pause(ctx, j.ID, "admin"); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := r.Pace(ctx, j.ID, "admin", 500); err != nil || j.Migration.Paused != "admin" || j.Migration.Rate != 500 {
+		t.Errorf("the job is %+v: %v", j.Migration, err)
+	}
+	if j, err := r.Resume(ctx, j.ID, "admin"); err != nil || j.Migration.Paused != "" || j.Migration.Rate != 500 {
+		t.Errorf("the job is %+v: %v", j.Migration, err)
+	}
+	if _, err := r.Pace(ctx, j.ID, "admin", -1); model.KindOf(err) != model.Malformed {
+		t.Errorf("a rate below 0: %v", err)
+	}
+	if _, err := r.Cancel(ctx, j.ID, "admin"); model.KindOf(err) != model.Conflict {
+		t.Errorf("a migration that the upgrade needs was canceled: %v", err)
+	}
+	close(free)
+	l.until(r, j.ID, "the migration", is(model.JobDone))
+	if _, err := r.Pause(ctx, j.ID, "admin"); model.KindOf(err) != model.Conflict {
+		t.Errorf("one that is over is paused: %v", err)
 	}
 }

@@ -26,6 +26,7 @@ const (
 	Backup      = "backup"
 	Issues      = "issues"
 
+	Migrations  = "migrations"
 	ClockSync   = "clock-sync"
 	DiskLatency = "disk-latency"
 	Earlier     = "earlier-build"
@@ -34,7 +35,7 @@ const (
 // Ignorable are the findings that an operator may accept, by name: the soft ones.
 // Those that refuse nothing may be named too.
 func Ignorable() []string {
-	names := []string{Quorum, ClockOffset, DiskErrors, Companion, Setting, Backup, Issues, ClockSync, DiskLatency, Earlier}
+	names := []string{Quorum, ClockOffset, DiskErrors, Companion, Setting, Backup, Issues, Migrations, ClockSync, DiskLatency, Earlier}
 	slices.Sort(names)
 	return names
 }
