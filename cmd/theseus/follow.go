@@ -23,7 +23,8 @@ func held(o client.RunOptions) func(client.Upgrade) bool {
 	return client.Upgrade.Held
 }
 
-// follow writes what happens until the upgrade is over, or until until says so.
+// follow writes what happens until the upgrade is over, until a migration waits for
+// a person, or until until says so.
 func (a *app) follow(c *cobra.Command, api *client.Client, until func(client.Upgrade) bool) error {
 	lines := a.stdout
 	if a.flags.output == "json" || a.flags.output == "yaml" {
@@ -31,7 +32,8 @@ func (a *app) follow(c *cobra.Command, api *client.Client, until func(client.Upg
 	}
 	s := &story{lines: lines, status: a.stderr, redraw: a.outTerminal && a.errTerminal, width: a.width}
 	last, err := client.Follower{
-		Client: api, Every: 500 * time.Millisecond, Silence: 5 * time.Minute, See: s.see, Lost: s.lost, Until: until,
+		Client: api, Every: 500 * time.Millisecond, Silence: 5 * time.Minute, See: s.see, Lost: s.lost,
+		Until: func(u client.Upgrade) bool { return waitsForRetry(u) || until != nil && until(u) },
 	}.Run(c.Context())
 	s.clear()
 	if err != nil {
@@ -43,10 +45,17 @@ func (a *app) follow(c *cobra.Command, api *client.Client, until func(client.Upg
 	if last.Status == "failed" {
 		return errors.Join(err, &upgradeFailed{last})
 	}
+	if waitsForRetry(last) {
+		return errors.Join(err, &migrationFailed{*last.Migration})
+	}
 	if !last.Over() {
 		return errors.Join(err, a.tell(nil, "paused by %s: look at it, then theseus system upgrade resume, or rollback", last.Paused.By))
 	}
-	if err := errors.Join(err, a.tell(nil, "%s: %s", last.Status, last.FinalState)); err != nil || last.Completed || last.WaitingFor == nil {
+	err = errors.Join(err, a.tell(nil, "%s: %s", last.Status, last.FinalState))
+	if next := inBackground(last); next != "" {
+		return errors.Join(err, a.tell(nil, "%s", next))
+	}
+	if err != nil || last.Completed || last.WaitingFor == nil {
 		return err
 	}
 	return a.tell(nil, "not completed: waits for %s; you may %s", last.WaitingFor.What, strings.Join(last.WaitingFor.Choices, "; "))
@@ -94,6 +103,7 @@ type story struct {
 
 	told []string
 	mute bool // silence was reported, and lasts
+	data meter
 }
 
 func (s *story) see(u client.Upgrade) {
@@ -104,6 +114,11 @@ func (s *story) see(u client.Upgrade) {
 		s.told = append(s.told, line)
 	}
 	s.draw(now(u))
+	if u.Migration != nil && moving(u) && !s.redraw {
+		if line := s.data.line(*u.Migration); line != "" {
+			fmt.Fprintln(s.status, printable(line))
+		}
+	}
 }
 
 // lost says once per silence that nobody answers.
@@ -134,6 +149,8 @@ func (s *story) clear() {
 func now(u client.Upgrade) string {
 	line := fmt.Sprintf("%s %d %%", u.Status, u.Progress)
 	switch {
+	case moving(u):
+		line += ", " + dataLine(*u.Migration)
 	case u.WorkingState != "":
 		line += ", " + u.WorkingState
 	case u.WaitingFor != nil && u.WaitingFor.What != "":

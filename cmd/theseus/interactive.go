@@ -93,6 +93,9 @@ func (g *guide) upgradeStaged(api *client.Client) error {
 		if err := g.preview(api); err != nil {
 			return err
 		}
+		if err := g.chooseMode(u); err != nil {
+			return err
+		}
 		if err := g.agree(fmt.Sprintf("Upgrade the cluster from %s to %s now?", u.From, u.To), "what is staged stays so: theseus system upgrade start begins it"); err != nil {
 			return err
 		}
@@ -101,6 +104,27 @@ func (g *guide) upgradeStaged(api *client.Client) error {
 		}
 	}
 	return g.follow(g.c, api, held(g.o))
+}
+
+// chooseMode asks how data is migrated, if there is data to migrate and nobody has
+// said it.
+func (g *guide) chooseMode(u client.Upgrade) error {
+	migrates := func(m model.MigrationProgress) bool { return m.Phase == model.Migrate }
+	if g.yes || g.o.Mode != "" || u.Migration == nil || !slices.ContainsFunc(u.Migration.Migrations, migrates) {
+		return nil
+	}
+	g.write("data is migrated: complete does it as part of the upgrade, and refuses the writes of others meanwhile;",
+		"background does it while the cluster serves, and the upgrade waits for theseus system upgrade complete")
+	for {
+		said, err := g.ask(g.c.Context(), "Mode, complete or background", model.ModeComplete)
+		if err != nil {
+			return err
+		}
+		if said == model.ModeComplete || said == model.ModeBackground {
+			g.o.Mode = said
+			return nil
+		}
+	}
 }
 
 // alone is the way of a server that upgrades itself in one step.

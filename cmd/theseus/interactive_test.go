@@ -233,6 +233,37 @@ func TestAFindingThatNobodyMayAcceptEndsItBeforeTheQuestion(t *testing.T) {
 	}
 }
 
+const bringsData = `GET /system/upgrade/status?consistent=true 200 {"Params":{"status":"staged","from-version":"1.0.0","to-version":"1.1.0","archive":"sha256:cd",` +
+	`"migration":{"state":"waiting","migrations":[{"name":"room","phase":"expand"},{"name":"item-form","phase":"migrate"}]}}}`
+
+func TestTheModeIsAskedForWhenThereIsDataToMigrate(t *testing.T) {
+	r := guided(t, bringsData, bringsData, isFinished)
+	k := talkTo(t, r, []string{"THESEUS_TOKEN=x"}, "system", "upgrade", "--staged")
+	k.expect("Mode, complete or background [complete]: ")
+	k.typed("later\n")
+	k.expect("Mode, complete or background [complete]: ")
+	k.typed("background\n")
+	k.expect("(yes or no) [no]: ")
+	k.typed("yes\n")
+	if code := k.ends(); code != 0 || !strings.Contains(r.requests(), `POST /system/upgrade/run Bearer:x {"mode":"background"}`) {
+		t.Errorf("exit code %d, asked\n%s", code, r.requests())
+	}
+}
+
+func TestAModeThatWasSaidIsNotAskedFor(t *testing.T) {
+	for _, said := range [][]string{{"THESEUS_MODE=background"}, {"THESEUS_YES=true"}} {
+		r := guided(t, bringsData, bringsData, isFinished)
+		k := talkTo(t, r, append(said, "THESEUS_TOKEN=x"), "system", "upgrade", "--staged")
+		if said[0] != "THESEUS_YES=true" {
+			k.expect("(yes or no) [no]: ")
+			k.typed("yes\n")
+		}
+		if code := k.ends(); code != 0 || strings.Contains(k.all, "Mode,") || !k.started(r) {
+			t.Errorf("%s: exit code %d:\n%s", said, code, k.all)
+		}
+	}
+}
+
 func TestAnInterruptAtThePasswordLeavesATerminalThatShowsWhatIsTyped(t *testing.T) {
 	r := guided(t, "GET /info 401 "+nobody)
 	k := talkTo(t, r, nil, "system", "upgrade")

@@ -20,6 +20,9 @@ func jobsCommand(a *app) *cobra.Command {
 			return a.read(c, jobTable, client.Path("jobs", args[0]))
 		}),
 		jobLogCommand(a), jobRunCommand(a),
+		jobSteerCommand(a, "pause", "Have a migration pause at its next checkpoint"),
+		jobSteerCommand(a, "resume", "Go on with a migration that was paused"),
+		jobPaceCommand(a),
 		leaf("cancel ID", "Cancel a job for good; what it did stays done", 1, 1, func(c *cobra.Command, args []string) error {
 			return a.with(c, func(api *client.Client) error {
 				_, err := api.Write(c.Context(), "DELETE", client.Path("jobs", args[0]), nil, nil)
@@ -58,6 +61,35 @@ func jobRunCommand(a *app) *cobra.Command {
 		})
 	}
 	return c
+}
+
+// jobSteerCommand is one of the words that a migration at work takes.
+func jobSteerCommand(a *app, how, short string) *cobra.Command {
+	return leaf(how+" ID", short, 1, 1, func(c *cobra.Command, args []string) error {
+		return a.steerJob(c, args[0], how, nil)
+	})
+}
+
+func jobPaceCommand(a *app) *cobra.Command {
+	c := leaf("pace ID", "Change how fast a migration goes", 1, 1, nil)
+	rate := c.Flags().Int64("rate", 0, "items that it moves in a second at most (0: no limit)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if *rate < 0 {
+			return usage(c, fmt.Errorf("rate %d: want 0 or more", *rate))
+		}
+		return a.steerJob(c, args[0], "pace", map[string]int64{"rate": *rate})
+	}
+	return c
+}
+
+func (a *app) steerJob(c *cobra.Command, id, how string, body any) error {
+	return a.with(c, func(api *client.Client) error {
+		var raw json.RawMessage
+		if _, err := api.Write(c.Context(), "POST", client.Path("jobs", id, how), body, &raw); err != nil {
+			return err
+		}
+		return a.show(c, raw, jobTable)
+	})
 }
 
 // jobLogEvery is how often the record of a job is read while it is followed: a
@@ -133,6 +165,13 @@ func jobTable(w io.Writer, raw json.RawMessage) error {
 	row(w, "reason", j.Reason)
 	row(w, "done", share(j))
 	row(w, "checkpoint", j.Checkpoint)
+	if m := j.Migration; m != nil {
+		row(w, "migration", string(m.Phase))
+		optional(w, "paused by", m.Paused)
+		if m.Rate > 0 {
+			row(w, "at most", strconv.FormatInt(m.Rate, 10)+"/s")
+		}
+	}
 	row(w, "runner", j.Runner)
 	row(w, "failed attempts", strconv.Itoa(j.Attempts))
 	row(w, "last error", j.Error)

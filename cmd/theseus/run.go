@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/theseusd/theseus/client"
+	"github.com/theseusd/theseus/model"
 )
 
 // runFlags are what may be said at the start of a run; a flag that was not given
@@ -23,10 +24,15 @@ func runFlags(f *pflag.FlagSet) func(*cobra.Command) client.RunOptions {
 	f.IntVar(&o.HoldAfter, "hold-after", 0, "pause when so many members are done")
 	f.BoolVar(&o.Hold, "hold", false, "wait for an explicit complete at the end; until then the way back stays open")
 	f.BoolVar(&o.NoBackup, "no-backup", false, "begin without the backup that is made before a minor or major upgrade")
+	f.StringVar(&o.Mode, "mode", model.ModeComplete, "how data is migrated: complete, as part of the upgrade, with the writes of others refused meanwhile; or background, while the cluster serves: that waits for an explicit complete at the end")
+	f.Int64Var(&o.Throttle, "throttle", 0, "items that migrations move in a second at most (0: no limit)")
 	f.BoolVar(&o.Force, "force", false, "try a build again that failed before")
 	return func(c *cobra.Command) client.RunOptions {
 		if !c.Flags().Changed("on-failure") {
 			o.OnFailure = ""
+		}
+		if !c.Flags().Changed("mode") {
+			o.Mode = ""
 		}
 		if c.Flags().Changed("await") {
 			o.Await = await

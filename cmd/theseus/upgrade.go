@@ -19,7 +19,7 @@ import (
 
 func upgradeCommand(a *app) *cobra.Command {
 	c := group("upgrade FILE", "Upgrade the cluster: stage the archive, start, follow to the end",
-		stageCommand(a), startCommand(a), statusCommand(a), whyCommand(a), planCommand(a), checkCommand(a), verifyUpgradeCommand(a), pauseCommand(a), resumeCommand(a),
+		stageCommand(a), startCommand(a), statusCommand(a), upgradeProgressCommand(a), whyCommand(a), planCommand(a), checkCommand(a), verifyUpgradeCommand(a), pauseCommand(a), resumeCommand(a),
 		rollbackCommand(a), completeCommand(a),
 		cancelCommand(a), unstageCommand(a), historyCommand(a))
 	c.Long = c.Short + `.
@@ -156,6 +156,9 @@ func upgradeTable(w io.Writer, raw json.RawMessage) error {
 	row(w, "version", u.From+" -> "+u.To)
 	row(w, "progress", strconv.Itoa(u.Progress)+" %")
 	row(w, "completed", yes(u.Completed))
+	if moving(u) {
+		row(w, "data", strings.TrimPrefix(dataLine(*u.Migration), "data: "))
+	}
 	if u.Paused != nil {
 		row(w, "paused", "by "+u.Paused.By)
 	}
