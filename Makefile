@@ -38,9 +38,11 @@ demo:
 test: lint unit e2e
 
 # A test that is skipped fails the run unless e2e/skips.txt gives a reason. The
-# second line has what the race detector is too slow for, and the store's deaths.
+# others have the next version's conversion, what the race detector is too slow for,
+# and the store's deaths.
 unit:
 	$(GO) test -race -json $$($(GO) list ./... | grep -v /e2e) | $(GO) run ./e2e/skips e2e/skips.txt
+	$(GO) test -tags era -run Conversion -json ./store | $(GO) run ./e2e/skips e2e/skips.txt
 	$(GO) test -tags crash -json ./store ./staging ./upgrader | $(GO) run ./e2e/skips e2e/skips.txt
 
 e2e: packages
