@@ -64,6 +64,7 @@ func (c *Cluster) says(t *testing.T, m *Member, words ...string) {
 
 // The route is that of docs/manual-upgrade.md; one of the members is in a container.
 func TestAContainerIsRefusedAndTheManualRouteWorks(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Prepare = setcap(caps) })
 	ctx := within(t)
 	contained := followers(t, c)[1]
@@ -109,6 +110,7 @@ func TestAContainerIsRefusedAndTheManualRouteWorks(t *testing.T) {
 }
 
 func TestABinaryReplacedByHandIsShownAndServesOnlyIfItMayFollow(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	m := c.Members[0]

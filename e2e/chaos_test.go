@@ -16,6 +16,7 @@ const slice = "16"
 
 // The slice of `make chaos` that every test run makes. SEED sets it again.
 func TestWhateverHarmsAClusterAnUpgradeEndsAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	seed := os.Getenv("SEED")
 	if seed == "" {
 		seed = fmt.Sprint(rand.Uint32())

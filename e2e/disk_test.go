@@ -9,6 +9,7 @@ import (
 )
 
 func TestAMemberWhoseDiskIsTooSmallIsNamedAtStage(t *testing.T) {
+	t.Parallel()
 	if syscall.Geteuid() != 0 {
 		t.Fatal("run as root: one member gets a small file system for its data")
 	}

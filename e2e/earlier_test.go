@@ -229,6 +229,7 @@ func TestAnEarlierBuildGoesToThisOneAndBackWithItsData(t *testing.T) {
 
 // What it cannot read would stop it; it is told so before it is sent anything.
 func TestAJoinerThatIsTooOldOrTooNewIsRefusedWithAdvice(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	for _, one := range []struct {
@@ -237,7 +238,7 @@ func TestAJoinerThatIsTooOldOrTooNewIsRefusedWithAdvice(t *testing.T) {
 	}{
 		{Build{Version: "0.9.0"}, "n2 runs 0.9.0, and the cluster is at 1.0.0: start it with theseusd 1.0.0"},
 		{Build{Version: "1.2.0"}, "go to 1.1.x first: start it with theseusd 1.0.0"},
-		{earlier100, "the cluster is at 1: start n2 with the theseusd that the members run"},
+		{earlier100, "the cluster is at 2: start n2 with the theseusd that the members run"},
 	} {
 		m := furtherOf(t, c, one.build)
 		check(t, c.Invite(ctx, m))
@@ -258,6 +259,7 @@ func TestAJoinerThatIsTooOldOrTooNewIsRefusedWithAdvice(t *testing.T) {
 
 // Its version is higher, and its code is older than what the cluster has reached.
 func TestABuildThatCannotReadTheClusterIsFoundOutBeforeAnythingChanges(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	before := must[Snapshot](t)(c.Look(within(t)))
 	end := upgraded(t, c, Build{Version: "1.0.1", Commit: firstCommit}, quick)

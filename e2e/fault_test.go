@@ -108,6 +108,7 @@ func capabilities(t *testing.T, c *Cluster) map[string]string {
 }
 
 func TestABuildThatCannotReadTheStateIsRefusedInChecking(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	before := must[Snapshot](t)(c.Look(within(t)))
 

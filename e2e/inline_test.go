@@ -10,6 +10,7 @@ import (
 const inlinePath = "/api/v3/system/upgrade"
 
 func TestASingleStepUpgradesAClusterOfOne(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	m := c.Members[0]
@@ -32,6 +33,7 @@ func TestASingleStepUpgradesAClusterOfOne(t *testing.T) {
 }
 
 func TestASingleStepIsRefusedInALargerClusterBeforeTheBodyIsRead(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 2 })
 	ctx := within(t)
 	before := still(t, c)

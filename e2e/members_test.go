@@ -162,6 +162,7 @@ func TestTheLastMemberOfThreeIsRecoveredWithAPeersFile(t *testing.T) {
 
 // Nobody could tell it while it was down.
 func TestAMemberThatWasDownWhenItWasRemovedSaysSo(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	gone := followers(t, c)[1]

@@ -12,6 +12,7 @@ import (
 const curlMark = "<!-- curl session: run by the tests as it stands -->\n```sh\n"
 
 func TestTheCurlSessionOfTheREADMEWorksWhenPasted(t *testing.T) {
+	t.Parallel()
 	raw := must[[]byte](t)(os.ReadFile(filepath.Join(shop.Root(), "README.md")))
 	_, rest, marked := strings.Cut(string(raw), curlMark)
 	session, _, closed := strings.Cut(rest, "```\n")

@@ -72,6 +72,7 @@ func runs(t *testing.T, c *Cluster, before Snapshot, b Build, same bool) {
 }
 
 func TestAllMembersKilledAtOnceFinishWhenStartedAgain(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := must[Snapshot](t)(c.Look(ctx))
@@ -92,6 +93,7 @@ func TestAllMembersKilledAtOnceFinishWhenStartedAgain(t *testing.T) {
 }
 
 func TestUnstagingWhileWorkingEndsTheStepAndClearsEverything(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	m := followers(t, c)[0]
@@ -120,6 +122,7 @@ func TestUnstagingWhileWorkingEndsTheStepAndClearsEverything(t *testing.T) {
 }
 
 func TestAConsistentReadThroughADeposedLeaderIsNotStale(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	leader := must[*Member](t)(c.Leader(ctx, c.Members[0]))

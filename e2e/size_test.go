@@ -8,6 +8,7 @@ import (
 // One voter, or one of two, takes the quorum with it when it restarts: the
 // upgrade goes on all the same, by the records on its own disk.
 func TestAClusterWithoutASpareVoterIsUpgraded(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 2} { // members
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			c := newCluster(t, func(p *Plan) { p.Size = size })

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAnArchiveCanBeStagedAndClearedThroughEachMember(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	before := still(t, c)
@@ -46,6 +47,7 @@ func TestAnArchiveCanBeStagedAndClearedThroughEachMember(t *testing.T) {
 }
 
 func TestNothingStagedIsAnsweredEverywhere(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	before := still(t, c)
@@ -62,6 +64,7 @@ func TestNothingStagedIsAnsweredEverywhere(t *testing.T) {
 }
 
 func TestRunOptionsThatAreNotKnownAreRefused(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size = 1 })
 	ctx := within(t)
 	m := c.Members[0]
@@ -75,7 +78,7 @@ func TestRunOptionsThatAreNotKnownAreRefused(t *testing.T) {
 		{`{"proberation":"1s"}`, http.StatusBadRequest, "proberation"},
 		{`{"probation":"soon"}`, http.StatusBadRequest, "probation"},
 		{`{`, http.StatusBadRequest, "JSON"},
-		{`{"mode":"background"}`, http.StatusUnprocessableEntity, "mode"},
+		{`{"mode":"slowly"}`, http.StatusBadRequest, "mode"},
 		{`{"onFailure":"explode"}`, http.StatusBadRequest, "onFailure"},
 		{`{"ignore":["everything"]}`, http.StatusUnprocessableEntity, "quorum"},
 		{`{"holdAfter":-1}`, http.StatusBadRequest, "holdAfter"},
@@ -87,6 +90,7 @@ func TestRunOptionsThatAreNotKnownAreRefused(t *testing.T) {
 }
 
 func TestAMemberThatIsDownIsNamedAtStage(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	up, down := c.Members[0], c.Members[2]
@@ -101,6 +105,7 @@ func TestAMemberThatIsDownIsNamedAtStage(t *testing.T) {
 }
 
 func TestAMemberThatIsDownIsNamedAtRun(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	ctx := within(t)
 	up, down := c.Members[0], c.Members[2]
@@ -122,6 +127,7 @@ func TestAMemberThatIsDownIsNamedAtRun(t *testing.T) {
 }
 
 func TestAPrerequisiteLostSinceStagingKeepsTheUpgradeStaged(t *testing.T) {
+	t.Parallel()
 	if syscall.Geteuid() != 0 {
 		t.Fatal("run as root: the members run as another user, whose directory is taken away")
 	}

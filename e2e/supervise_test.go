@@ -54,6 +54,7 @@ func exiting(m *Member) error {
 func cliOf(m *Member) string { return filepath.Join(m.Bin(), "theseus") }
 
 func TestMembersThatExitAreStartedBySupervisorsAndTheirCLIsFollow(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Prepare = exiting })
 	ctx := within(t)
 	before, had := must[Snapshot](t)(c.Look(ctx)), capabilities(t, c)
@@ -89,6 +90,7 @@ func TestMembersThatExitAreStartedBySupervisorsAndTheirCLIsFollow(t *testing.T) 
 }
 
 func TestABuildThatDiesUnderASupervisorIsPutBack(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, func(p *Plan) { p.Size, p.Prepare = 1, exiting })
 	ctx := within(t)
 	m, before, had := c.Members[0], must[Snapshot](t)(c.Look(ctx)), capabilities(t, c)

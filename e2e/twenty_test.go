@@ -28,6 +28,7 @@ type footprint struct {
 }
 
 func TestTwentyUpgradesInARowLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, nil)
 	var settled map[string]footprint
 	for i := range manyUpgrades {
