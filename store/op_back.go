@@ -137,7 +137,7 @@ func pauseUpgrade(e entry, c UpgradePause) error {
 		}
 		u.Paused = &model.Pause{By: c.By, Since: e.at}
 		u.Held = max(u.Held, c.Run)
-		return nil
+		return holdAgain(e, u)
 	})
 }
 
@@ -147,7 +147,7 @@ func resumeUpgrade(e entry, c UpgradeRef) error {
 			return ErrConflict
 		}
 		u.Paused, u.Wait = nil, model.Wait{}
-		return nil
+		return holdAgain(e, u)
 	})
 }
 

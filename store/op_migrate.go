@@ -50,8 +50,7 @@ type UpgradeRemigrate struct {
 	Note  string   `json:"note"`
 }
 
-// keyHeld is there while a migration is at work during which nobody else writes;
-// it names the job.
+// keyHeld is there while nobody but a migration writes; it names the job.
 var keyHeld = []byte("held")
 
 func migrateOps() map[Op]op {
@@ -138,43 +137,39 @@ func remigrate(e entry, c UpgradeRemigrate) error {
 }
 
 // migrationMoved keeps what follows from the state of a migration's job: whether
-// others may write, what the upgrade knows to be done, and since when it runs.
+// others may write, and what the upgrade knows to be done.
 func migrationMoved(e entry, j *model.Job) error {
 	m := j.Migration
 	if m == nil {
 		return nil
 	}
-	if err := holdFor(e, j); err != nil {
+	_, u, err := place(e, m.Upgrade)
+	switch {
+	case errors.Is(err, ErrConflict): // the upgrade is gone
+		return holdFor(e, j, false)
+	case err != nil:
 		return err
 	}
-	if !j.State.Over() {
-		return nil
+	if err := holdFor(e, j, u.Paused != nil); err != nil || !j.State.Over() || u.Job != j.ID {
+		return err
 	}
 	note := ""
 	if j.State == model.JobDone {
 		note = fmt.Sprintf("%s: done, %d items", j.Action, j.Done)
 	}
-	err := changeUpgrade(e, m.Upgrade, note, func(u *model.Upgrade) error {
-		if u.Job != j.ID {
-			return ErrConflict
-		}
+	return changeUpgrade(e, m.Upgrade, note, func(u *model.Upgrade) error {
 		u.Job = ""
 		if j.State == model.JobDone {
 			u.Migrated = append(minus(u.Migrated, j.Action), j.Action)
 		}
 		return nil
 	})
-	if errors.Is(err, ErrConflict) {
-		return nil // the upgrade is gone, or has given the job up
-	}
-	return err
 }
 
-// holdFor refuses the writes of others while a job is at work that holds them.
-// One that waits for a person does not.
-func holdFor(e entry, j *model.Job) error {
-	records := e.tx.Bucket(bucketRecords)
-	works := j.State == model.JobWaiting || j.State == model.JobRunning
+// holdFor refuses the writes of others while a job is at work that holds them. One
+// that is paused, by itself or with its upgrade, or waits for a person does not.
+func holdFor(e entry, j *model.Job, paused bool) error {
+	works := (j.State == model.JobWaiting || j.State == model.JobRunning) && j.Migration.Paused == "" && !paused
 	if j.Migration.Holds && works {
 		return put(e.tx, bucketRecords, keyHeld, j.ID)
 	}
@@ -182,7 +177,16 @@ func holdFor(e entry, j *model.Job) error {
 	if err != nil || !held || id != j.ID {
 		return err
 	}
-	return records.Delete(keyHeld)
+	return e.tx.Bucket(bucketRecords).Delete(keyHeld)
+}
+
+// holdAgain is holdFor when an upgrade is paused or goes on.
+func holdAgain(e entry, u *model.Upgrade) error {
+	j, some, err := get[model.Job](e.tx, bucketJobs, []byte(u.Job))
+	if err != nil || !some {
+		return err
+	}
+	return holdFor(e, &j, u.Paused != nil)
 }
 
 // endMigration ends the job at work for an upgrade that goes back, stops or is

@@ -75,6 +75,13 @@ func TestAMigrationHoldsTheWritesOfOthersWhileItIsAtWork(t *testing.T) {
 	held(ErrHeld)
 	c.must(OpJobEnd, JobEnd{ID: job, Epoch: 1, To: model.JobWaiting, Error: "not yet"})
 	held(ErrHeld) // it is tried again
+	c.must(OpJobPace, JobPace{ID: job, Paused: "admin"})
+	held(nil)
+	c.must(OpUpgradePause, UpgradePause{ID: "u", By: "admin"})
+	c.must(OpJobPace, JobPace{ID: job})
+	held(nil) // it is paused with its upgrade
+	c.must(OpUpgradeResume, UpgradeRef{ID: "u"})
+	held(ErrHeld)
 	c.must(OpJobTake, JobTake{ID: job, Epoch: 1, Runner: "n1"})
 	c.must(OpJobEnd, JobEnd{ID: job, Epoch: 2, To: model.JobFailed, Error: "never"})
 	held(nil) // it waits for a person, who may take their time

@@ -204,9 +204,13 @@ func finishedFor(p picture) *WaitingFor {
 	if late == "" && up.Turn != nil {
 		what = rollingFor(p)
 	}
-	return &WaitingFor{What: "completion: " + what, Since: up.Since, Choices: []string{
-		"start what is down: it follows by itself", "theseus system ha remove NAME",
-		"theseus system upgrade complete --without NAME: the way back closes, it follows when it is back", chooseBack}}
+	w := &WaitingFor{What: "completion: " + what, Since: up.Since, Choices: []string{
+		"start what is down: it follows by itself", "theseus system ha remove NAME"}}
+	if len(data) == 0 { // which is migrated when all are there
+		w.Choices = append(w.Choices, "theseus system upgrade complete --without NAME: the way back closes, it follows when it is back")
+	}
+	w.Choices = append(w.Choices, chooseBack)
+	return w
 }
 
 // behindText names the members that do not run the target.
