@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // The builds that can be told to die.
@@ -126,7 +125,7 @@ func killedOnce(t *testing.T, k kill, pick dice) (died bool) {
 	}
 	before := must[Snapshot](t)(c.Look(ctx))
 	survivors := slices.DeleteFunc(slices.Clone(c.Members), func(m *Member) bool { return m == victim })
-	load := must[*Load](t)(c.StartLoad(ctx, 50*time.Millisecond))
+	load := must[*Load](t)(c.StartLoad(ctx, lookEvery))
 	check(t, c.Staged(ctx, survivors[pick.follower], archive(t, crash110)))
 	check(t, os.Mkdir(filepath.Dir(deathNote(victim)), 0o755))
 	watch := c.Watch(ctx)

@@ -7,7 +7,7 @@ import (
 )
 
 // lookEvery is how often a condition is looked at that nothing announces.
-const lookEvery = 50 * time.Millisecond
+const lookEvery = 100 * time.Millisecond
 
 // Until returns when cond holds. When ctx ends first, the error says what was
 // waited for and what cond last complained of; an error of cond is no end.
