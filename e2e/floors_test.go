@@ -29,7 +29,7 @@ var floors = []struct {
 	{"upgrader/binary", []string{"model", "internal"}},
 	{"upgrader/preflight", []string{"model"}},
 	{"upgrader/jobs", []string{"store", "model"}},
-	{"upgrader/migrate", nil},
+	{"upgrader/migrate", []string{"internal"}},
 	{"upgrader", []string{"upgrader/policy", "upgrader/binary", "upgrader/preflight", "upgrader/jobs", "upgrader/migrate", "store", "staging", "model", "internal"}},
 	{"cluster", []string{"store", "model", "internal"}},
 	{"store/backup", []string{"model"}},
@@ -39,6 +39,7 @@ var floors = []struct {
 	{"client", []string{"model"}},
 	{"model", nil},
 	{"internal/crash", nil},
+	{"internal/child", nil},
 	{"internal/durable", nil},
 }
 

@@ -1,7 +1,6 @@
 package upgrader
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,13 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/theseusd/theseus/internal/child"
 	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
@@ -35,8 +33,8 @@ const (
 	hookLimit = time.Minute
 	// hookGrace is how long what a hook has started may hold its output open.
 	hookGrace = time.Second
-	// hookTail is how much of a hook's output is told, in bytes.
-	hookTail = 2 << 10
+	// hookSaid is how much of a hook's output is told, in bytes, of its beginning and its end.
+	hookSaid = 1 << 10
 )
 
 // oweFile says, in the data directory, which turn the post hook is owed for.
@@ -191,21 +189,13 @@ func (u *Upgrader) runHook(ctx context.Context, which, path string, e errand) er
 	u.alive(hookLimit + 2*hookGrace)
 	ctx, cancel := context.WithTimeout(ctx, hookLimit)
 	defer cancel()
-	// The kernel sends the signal of a parent's death when the thread ends that
-	// began the child (prctl(2), PR_SET_PDEATHSIG).
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	said := &ending{limit: hookTail}
+	said := child.Keep(hookSaid)
 	cmd := exec.CommandContext(ctx, path)
+	defer child.Tie(cmd, hookGrace)()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", said, said
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "THESEUS_HOOK=" + which, "THESEUS_MEMBER=" + u.Self.Name,
 		"THESEUS_FROM=" + e.From, "THESEUS_TO=" + e.To}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = hookGrace
 	err := cmd.Run()
-	if cmd.Process != nil {
-		unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it has left behind; an error is that there is nothing
-	}
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
 		return nil
@@ -216,29 +206,6 @@ func (u *Upgrader) runHook(ctx context.Context, which, path string, e errand) er
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-// ending keeps the end of what is written to it.
-type ending struct {
-	limit int
-	kept  []byte
-}
-
-func (e *ending) Write(p []byte) (int, error) {
-	e.kept = append(e.kept, p...)
-	if over := len(e.kept) - e.limit; over > 0 {
-		e.kept = bytes.Clone(e.kept[over:])
-	}
-	return len(p), nil
-}
-
-// String is the end, to be put behind an error.
-func (e *ending) String() string {
-	text := strings.TrimSpace(strings.ToValidUTF8(string(e.kept), "?"))
-	if text == "" {
-		return ""
-	}
-	return ": " + text
-}
 
 // look finds hooks that could not be run.
 func (h Hooks) look() (found []model.Finding) {

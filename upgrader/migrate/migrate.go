@@ -18,19 +18,18 @@ package migrate
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/theseusd/theseus/internal/child"
 )
 
 const (
@@ -73,10 +72,6 @@ type Estimate struct{ Items, Commits int64 }
 func (p Process) Run(ctx context.Context, from string) error {
 	ctx, limit := p.limited(ctx)
 	defer limit.stop()
-	// The kernel sends the signal of a parent's death when the thread ends that
-	// began the child (prctl(2), PR_SET_PDEATHSIG).
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	err := p.run(ctx, limit, from)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -126,12 +121,10 @@ func (d *deadline) stop() {
 func (p Process) run(ctx context.Context, limit *deadline, from string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	said := &report{limit: saidLimit}
+	said := child.Keep(saidLimit)
 	cmd := exec.CommandContext(ctx, p.Path, p.Args...)
+	defer child.Tie(cmd, stopLimit)()
 	cmd.Env, cmd.Dir, cmd.Stderr = append(p.Env, "THESEUS_CHECKPOINT="+from), p.Dir, said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
-	cmd.WaitDelay = stopLimit
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -143,7 +136,6 @@ func (p Process) run(ctx context.Context, limit *deadline, from string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start it: %w", err)
 	}
-	defer unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it has left behind; an error is that there is nothing
 	if err := p.bound(cmd.Process.Pid); err != nil {
 		cancel(err)
 	}
@@ -243,34 +235,3 @@ func parseEstimate(text string) (e Estimate, err error) {
 }
 
 func brief(text string) string { return strings.ToValidUTF8(text[:min(len(text), 80)], "?") }
-
-// report keeps the beginning and the end of what is written to it: some programs
-// say first what went wrong, and others last.
-type report struct {
-	limit       int // bytes of each
-	first, last []byte
-	cut         bool
-}
-
-func (r *report) Write(p []byte) (int, error) {
-	n := min(len(p), r.limit-len(r.first))
-	r.first = append(r.first, p[:n]...)
-	r.last = append(r.last, p[n:]...)
-	if over := len(r.last) - r.limit; over > 0 {
-		r.last, r.cut = bytes.Clone(r.last[over:]), true
-	}
-	return len(p), nil
-}
-
-// String is what was kept, to be put behind an error.
-func (r *report) String() string {
-	text := string(r.first)
-	if r.cut {
-		text += " ... "
-	}
-	text = strings.TrimSpace(strings.ToValidUTF8(text+string(r.last), "?"))
-	if text == "" {
-		return ""
-	}
-	return ": " + text
-}
