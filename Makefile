@@ -41,9 +41,9 @@ test: lint unit e2e
 # others have the next version's conversion, what the race detector is too slow for,
 # and the store's deaths.
 unit:
-	$(GO) test -race -json $$($(GO) list ./... | grep -v /e2e) | $(GO) run ./e2e/skips e2e/skips.txt
+	$(GO) test -p 4 -race -json $$($(GO) list ./... | grep -v /e2e) | $(GO) run ./e2e/skips e2e/skips.txt
 	$(GO) test -tags era -run Conversion -json ./store | $(GO) run ./e2e/skips e2e/skips.txt
-	$(GO) test -tags crash -json ./store ./staging ./upgrader | $(GO) run ./e2e/skips e2e/skips.txt
+	$(GO) test -p 3 -tags crash -json ./store ./staging ./upgrader | $(GO) run ./e2e/skips e2e/skips.txt
 
 e2e: packages
 	$(GO) test -count=1 -timeout=45m -parallel=6 -json ./e2e/... | $(GO) run ./e2e/skips e2e/skips.txt

@@ -106,7 +106,7 @@ func (u *Upgrader) dataReady(ctx context.Context, p picture) error {
 	if names := unfinished(up, model.Expand, model.Migrate); len(names) > 0 {
 		return model.Problemf(model.Conflict, "the upgrade to %s waits for %s; `theseus system upgrade progress` shows how far it is", up.Archive.Version, dataText(p, names))
 	}
-	left, err := u.finalCheck(ctx, up)
+	left, err := u.finalCheck(ctx, up, func() {})
 	if err != nil || len(left) == 0 {
 		return err
 	}
@@ -126,7 +126,7 @@ func leftText(left map[string]string) (all []string) {
 
 // completeData completes by itself what migrated data, once the data was looked at.
 func (u *Upgrader) completeData(ctx context.Context, p picture) error {
-	left, err := u.finalCheck(ctx, p.upgrade)
+	left, err := u.finalCheck(ctx, p.upgrade, func() { u.alive(u.within(Complete)) })
 	if err != nil {
 		return fmt.Errorf("check the migrated data: %w", err)
 	}

@@ -62,7 +62,7 @@ func (u *Upgrader) within(e Effect) time.Duration {
 	case BackUp:
 		return backupLimit + actLimit
 	case Complete:
-		return maxMigrations*finalLimit + actLimit
+		return finalLimit + 2*actLimit
 	}
 	return 2 * actLimit
 }

@@ -22,7 +22,7 @@ const (
 // Run is the loop: read the record, do the one thing it asks, write what came
 // of it. It returns when ctx is over.
 func (u *Upgrader) Run(ctx context.Context) error {
-	if err := errors.Join(u.removeTrials(), u.removeMigrations()); err != nil {
+	if err := u.removeTrials(); err != nil {
 		return err
 	}
 	for ctx.Err() == nil {

@@ -28,9 +28,6 @@ const (
 	verbCheck    = "check"    // whether nothing is left; it may only read
 )
 
-// maxMigrations is how many a package may carry.
-const maxMigrations = 32
-
 // finalLimit is how long the final check of one migration may take.
 const finalLimit = 10 * time.Minute
 
@@ -145,8 +142,9 @@ func writeExecutable(path string, from io.Reader, want string) error {
 	return nil
 }
 
-// removeMigrations removes what a process that died has left of migrations.
-func (u *Upgrader) removeMigrations() error {
+// RemoveMigrations removes what a process that died has left of migrations. The
+// daemon calls it before jobs run.
+func (u *Upgrader) RemoveMigrations() error {
 	return os.RemoveAll(filepath.Join(u.DataDir, migrationDir))
 }
 
@@ -280,7 +278,8 @@ func unfinished(up *model.Upgrade, phases ...model.MigrationPhase) (names []stri
 
 // finalCheck has every migration that was done say that nothing is left to do. What
 // is left is answered by name; its migration is then run again.
-func (u *Upgrader) finalCheck(ctx context.Context, up *model.Upgrade) (left map[string]string, err error) {
+// It calls before ahead of each.
+func (u *Upgrader) finalCheck(ctx context.Context, up *model.Upgrade, before func()) (left map[string]string, err error) {
 	if err := u.Cluster.ReadIndex(ctx); err != nil {
 		return nil, err
 	}
@@ -289,6 +288,7 @@ func (u *Upgrader) finalCheck(ctx context.Context, up *model.Upgrade) (left map[
 		if m.Phase != model.Migrate {
 			continue
 		}
+		before()
 		if err := u.checkMigration(ctx, up, m); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)

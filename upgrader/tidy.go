@@ -34,8 +34,10 @@ func (u *Upgrader) tidy(ctx context.Context, p picture) (bool, error) {
 	return u.dropArchives(ctx, p)
 }
 
-// migrates says whether a migration is at work.
-func (p picture) migrates() bool { return p.job != nil && p.job.State != model.JobFailed }
+// migrates says whether a migration of data is at work.
+func (p picture) migrates() bool {
+	return p.job != nil && p.job.State != model.JobFailed && p.job.Migration.Phase != model.Task
+}
 
 // sweep removes what lies beside the binary and is of no upgrade on record, once
 // for each upgrade and staging: between two of them nothing new appears there.

@@ -258,6 +258,9 @@ func (d *daemon) openUpgrader(context.Context) error {
 }
 
 func (d *daemon) openJobs(context.Context) error {
+	if err := d.upgrader.RemoveMigrations(); err != nil {
+		return err
+	}
 	d.jobs = jobs.New(jobs.Config{Store: d.store, Cluster: d.node, Self: d.self, Actions: d.upgrader.Actions(),
 		Migrate: d.upgrader.Migrate, Carried: d.upgrader.Carried, Log: d.log})
 	return nil
