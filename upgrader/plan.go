@@ -68,11 +68,23 @@ func planned(p picture, to string, known []string) (model.Plan, error) {
 		return plan, model.Problemf(model.Refused, "plan: %v", err)
 	}
 	for _, h := range way.Hops {
-		plan.Hops = append(plan.Hops, model.Hop{From: h.From, To: h.To, Rule: h.Rule, Reason: h.Reason, Known: h.Source, Backup: backedUp(h.Rule)})
+		plan.Hops = append(plan.Hops, model.Hop{From: h.From, To: h.To, Rule: h.Rule, Reason: h.Reason + migrates(p, h), Known: h.Source, Backup: backedUp(h.Rule)})
 	}
 	plan.Warn = way.Warn
 	plan.First = first(p, plan)
 	return plan, nil
+}
+
+// migrates says which data the package of a hop migrates, if that is staged.
+func migrates(p picture, h policy.Hop) string {
+	if h.Source != fromStaged {
+		return ""
+	}
+	names := unfinished(p.upgrade, model.Expand, model.Migrate, model.Contract)
+	if len(names) == 0 {
+		return ""
+	}
+	return "; its package migrates data: " + strings.Join(names, ", ")
 }
 
 // departure is the version that the first hop begins at: the cluster's, or the
@@ -114,6 +126,8 @@ func first(p picture, plan model.Plan) []string {
 	}
 	version := up.Archive.Version
 	switch {
+	case uncompleted(p) && len(unfinished(up, model.Expand, model.Migrate)) > 0:
+		return []string{fmt.Sprintf("the upgrade to %s waits for %s: `theseus system upgrade progress`", version, dataText(p, unfinished(up, model.Expand, model.Migrate)))}
 	case uncompleted(p):
 		return []string{fmt.Sprintf("the upgrade to %s is not completed: see what it waits for (`theseus system upgrade status`), or end it with `theseus system upgrade complete`", version)}
 	case up.Phase.Status() == "working":

@@ -9,6 +9,7 @@ import (
 
 // What an upgrade on record means for a plan from 1.0.0 to 1.2.0, over 1.1.0.
 func TestAPlanSaysWhatComesFirst(t *testing.T) {
+	data := model.Archive{Migrations: []model.Migration{{Name: "move", Phase: model.Migrate}}}
 	for _, c := range []struct {
 		what, to  string
 		upgrade   *model.Upgrade
@@ -20,6 +21,7 @@ func TestAPlanSaysWhatComesFirst(t *testing.T) {
 		{"under way", "1.2.0", &model.Upgrade{Phase: model.Rolling}, "1.1.0 1.2.0", "let the upgrade to 1.1.0, which is under way"},
 		{"failed", "1.2.0", &model.Upgrade{Phase: model.Failed}, "1.1.0 1.2.0", "the upgrade to 1.1.0 failed: go on with it"},
 		{"not completed", "1.2.0", &model.Upgrade{Phase: model.Finished}, "1.2.0", "the upgrade to 1.1.0 is not completed"},
+		{"not completed, with data to migrate", "1.2.0", &model.Upgrade{Phase: model.Finished, Archive: data}, "1.2.0", "the upgrade to 1.1.0 waits for the data: move has yet to run"},
 		{"not completed, and no further", "1.1.0", &model.Upgrade{Phase: model.Finished}, "", "the upgrade to 1.1.0 is not completed"},
 		{"completed", "1.2.0", &model.Upgrade{Phase: model.Finished, Completed: true}, "1.1.0 1.2.0", ""},
 	} {
@@ -57,5 +59,17 @@ func TestAPlanTellsWhereAVersionIsKnownFromAndBeforeWhatABackupIsMade(t *testing
 		if plan.Hops[i] != want {
 			t.Errorf("hop %d: %+v, want %+v", i+1, plan.Hops[i], want)
 		}
+	}
+}
+
+func TestAPlanNamesTheDataThatTheStagedPackageMigrates(t *testing.T) {
+	p := picture{cluster: model.Cluster{Version: "1.0.0"}, upgrade: &model.Upgrade{Phase: model.Staged, Archive: model.Archive{Version: "1.1.0",
+		Migrations: []model.Migration{{Name: "widen", Phase: model.Expand}, {Name: "move", Phase: model.Migrate}, {Name: "tell", Phase: model.Task}}}}}
+	plan, err := planned(p, "1.2.0", []string{"1.2.0"})
+	if err != nil || len(plan.Hops) != 2 {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	if !strings.HasSuffix(plan.Hops[0].Reason, "; its package migrates data: widen, move") || strings.Contains(plan.Hops[1].Reason, "migrates") {
+		t.Errorf("%+v", plan.Hops)
 	}
 }
