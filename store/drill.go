@@ -12,7 +12,7 @@ import (
 // one. Two versions that apply it to empty records have the same after each.
 func Drill(cluster model.Cluster) *Commands {
 	c := &Commands{each: true}
-	parts := []func(before int) []Command{drillBegin, drillRestore, drillRecords, drillForward, drillBack, drillLate, drillJobs}
+	parts := []func(before int) []Command{drillBegin(cluster), drillRestore, drillRecords, drillForward, drillBack, drillLate, drillJobs}
 	if open(OpJobMigrate, cluster) { // a level below could not read its archive either
 		parts = slices.Insert(parts, 5, drillData)
 	}
@@ -36,11 +36,14 @@ func drillMember(id, version string) Command {
 		ID: id, Name: id, Version: version, Image: "sha256:" + version, Platform: "linux/amd64", Boot: id + version}})
 }
 
-// drillBegin is a new cluster.
-func drillBegin(int) []Command {
-	return []Command{
-		New(OpClusterInit, ClusterInit{Cluster: model.Cluster{ID: "drill", Version: drillOld}, Admin: model.User{Name: "admin"}}),
-		New(OpClusterLevel, ClusterLevel{Before: 0, Level: Level}),
+// drillBegin is a new cluster, at no higher level than the one it stands for: a
+// member that goes back may know none.
+func drillBegin(like model.Cluster) func(int) []Command {
+	return func(int) []Command {
+		return []Command{
+			New(OpClusterInit, ClusterInit{Cluster: model.Cluster{ID: "drill", Version: drillOld}, Admin: model.User{Name: "admin"}}),
+			New(OpClusterLevel, ClusterLevel{Before: 0, Level: like.Level}),
+		}
 	}
 }
 

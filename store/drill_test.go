@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"path/filepath"
 	"testing"
 
@@ -50,13 +51,24 @@ func TestTheDrillHasEveryTypeOfCommandDoSomething(t *testing.T) {
 }
 
 func TestTheDrillKeepsToTheGate(t *testing.T) {
-	for _, e := range Drill(model.Cluster{Version: drillOld}).entries {
-		command, err := decodeCommand(e.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ops()[command.Op].level > 0 || command.Op == OpClusterLevel {
-			t.Errorf("%s is not open at level 0", command.Op)
+	for level := range Level {
+		for _, e := range Drill(model.Cluster{Version: drillOld, Level: level}).entries {
+			command, err := decodeCommand(e.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var raised ClusterLevel
+			if command.Op == OpClusterLevel {
+				if err := strict(command.Body, &raised); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if ops()[command.Op].level > level || raised.Level > level || command.Op == OpClusterLevel && level == 0 {
+				t.Errorf("%s %s is not open at level %d", command.Op, command.Body, level)
+			}
+			if level < 2 && bytes.Contains(command.Body, []byte("migrations")) {
+				t.Errorf("at level %d nobody reads the migrations in %s", level, command.Op)
+			}
 		}
 	}
 }
