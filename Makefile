@@ -46,7 +46,7 @@ unit:
 	$(GO) test -p 3 -tags crash -json ./store ./staging ./upgrader | $(GO) run ./e2e/skips e2e/skips.txt
 
 e2e: packages
-	$(GO) test -count=1 -timeout=45m -parallel=6 -json ./e2e/... | $(GO) run ./e2e/skips e2e/skips.txt
+	$(GO) test -count=1 -timeout=45m -parallel=4 -json ./e2e/... | $(GO) run ./e2e/skips e2e/skips.txt
 
 # Inside its namespaces there is no network to fetch modules by.
 chaos: packages

@@ -12,7 +12,7 @@ import (
 )
 
 // slice is how many runs of chaos are made here: one of each kind, and some.
-const slice = "16"
+const slice = "12"
 
 // The slice of `make chaos` that every test run makes. SEED sets it again.
 func TestWhateverHarmsAClusterAnUpgradeEndsAndNothingIsLost(t *testing.T) {
