@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// slice is how many runs of chaos are made here: one of each kind, and some.
+// slice is how many runs of chaos are made here: one of each kind.
 const slice = "12"
 
 // The slice of `make chaos` that every test run makes. SEED sets it again.

@@ -57,18 +57,17 @@ func points(t *testing.T, install bool) (some []string) {
 	return some
 }
 
-// kills are a death before and one after each point. Who dies is chosen anew in
-// every run, where not only a leader passes it: over the runs it is both.
+// kills are a death at each point. Whether before or after its effect and who dies,
+// where not only a leader passes it, is chosen anew in every run: over the runs it
+// is all of them, and in those of chaos.
 func kills(t *testing.T, random *rand.Rand) (all []kill) {
 	t.Helper()
 	for _, point := range points(t, false) {
-		for _, when := range []string{"before", "after"} {
-			role := []string{"follower", "leader"}[random.IntN(2)]
-			if point == "settle" || point == "transfer" {
-				role = "leader"
-			}
-			all = append(all, kill{point, when, role})
+		k := kill{point, []string{"before", "after"}[random.IntN(2)], []string{"follower", "leader"}[random.IntN(2)]}
+		if point == "settle" || point == "transfer" {
+			k.role = "leader"
 		}
+		all = append(all, k)
 	}
 	return all
 }
