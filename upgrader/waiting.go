@@ -266,27 +266,23 @@ func pending(p picture, is func(model.Progress) bool) string {
 // migratingFor is what waits for a migration.
 func migratingFor(p picture, w *WaitingFor) {
 	up := p.upgrade
-	names := unfinished(up, model.Expand, model.Migrate)
+	names, back := unfinished(up, model.Expand, model.Migrate), []string{chooseBack}
 	if up.Completed {
-		names = unfinished(up, model.Contract, model.Task)
+		names, back = unfinished(up, model.Contract, model.Task), nil
 	}
+	choices := func(all ...string) []string { return append(all, back...) }
 	w.What = dataText(p, names)
-	defer func() {
-		if up.Completed {
-			w.Choices = slices.DeleteFunc(w.Choices, func(c string) bool { return c == chooseBack })
-		}
-	}()
-	switch {
-	case p.job != nil && p.job.State == model.JobFailed:
-		w.What, w.Since = "the operator: "+w.What, p.job.Ended
-		w.Choices = []string{"theseus jobs log " + p.job.ID, "theseus jobs run " + p.job.Action + ": it is tried again where it stopped", chooseBack}
-	case p.job != nil && p.job.Migration.Paused != "":
-		w.What, w.Choices = "the operator: "+w.What, []string{"theseus jobs resume " + p.job.ID, chooseBack}
-	case p.job != nil && up.Phase == model.Finished:
-		w.Choices = []string{"wait", "theseus jobs pause " + p.job.ID, "theseus jobs pace " + p.job.ID + " --rate N", chooseBack}
-	case p.job == nil && up.Again >= Attempts && len(names) > 0:
+	switch j := p.job; {
+	case j != nil && j.State == model.JobFailed:
+		w.What, w.Since = "the operator: "+w.What, j.Ended
+		w.Choices = choices("theseus jobs log "+j.ID, "theseus jobs run "+j.Action+": it is tried again where it stopped")
+	case j != nil && j.Migration.Paused != "":
+		w.What, w.Choices = "the operator: "+w.What, choices("theseus jobs resume "+j.ID)
+	case j != nil && up.Phase == model.Finished:
+		w.Choices = choices("wait", "theseus jobs pause "+j.ID, "theseus jobs pace "+j.ID+" --rate N")
+	case j == nil && up.Again >= Attempts && len(names) > 0:
 		w.What = "the operator: the final check found data left over again and again: " + w.What
-		w.Choices = []string{"theseus system upgrade history", "theseus jobs run " + names[0], chooseBack}
+		w.Choices = choices("theseus system upgrade history", "theseus jobs run "+names[0])
 	}
 }
 
