@@ -189,6 +189,8 @@ func finishedFor(p picture) *WaitingFor {
 		return w
 	case up.Completed:
 		return nil
+	case up.Paused != nil && len(data) > 0:
+		return &WaitingFor{What: "the operator: paused by " + up.Paused.By + "; then for " + dataText(p, data), Since: up.Paused.Since, Choices: []string{chooseResume, chooseBack}}
 	case late == "" && up.Turn == nil && len(data) > 0:
 		w := &WaitingFor{Since: up.Since, Choices: []string{"wait", chooseBack}}
 		migratingFor(p, w)
