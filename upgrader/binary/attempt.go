@@ -68,7 +68,8 @@ func (o *Own) Expelled() error {
 	return fmt.Errorf("this executable was put back (%s): start the one at %s", v.Reason, o.Path)
 }
 
-// verdictOn is the verdict on a so far.
+// verdictOn is the verdict on a so far. A death is in ends before it is in the
+// verdict, and whoever wrote it down may have been killed in between.
 func (o *Own) verdictOn(a Attempt) (Verdict, error) {
 	v, found, err := o.Verdict()
 	if err != nil {
@@ -77,7 +78,14 @@ func (o *Own) verdictOn(a Attempt) (Verdict, error) {
 	if !found || v.Upgrade != a.Upgrade || v.Attempt != a.Number {
 		v = Verdict{V: recordVersion, Upgrade: a.Upgrade, Attempt: a.Number}
 	}
-	return v, nil
+	e, _, err := o.endsOf(a)
+	if err == nil && e.Deaths > v.Deaths {
+		v.Deaths = e.Deaths
+		if !v.PutBack {
+			v.Reason = "how is not known: whoever saw it was ended with it"
+		}
+	}
+	return v, err
 }
 
 // stopping is the daemon's word that it ends on purpose.

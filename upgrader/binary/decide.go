@@ -50,7 +50,7 @@ func (o *Own) decide(a Attempt, log *slog.Logger) error {
 		return nil
 	}
 	v, err := o.announce(a, at == a.NewImage)
-	if err != nil || v.PutBack || at == a.OldImage {
+	if err != nil || v.PutBack || at == a.OldImage && !o.unsaid(a, v) {
 		return err
 	}
 	reason := ""
@@ -64,6 +64,13 @@ func (o *Own) decide(a Attempt, log *slog.Logger) error {
 	}
 	log.Error("putting the old executable back", "reason", reason)
 	return o.PutBack(reason)
+}
+
+// unsaid is true when the old executable at the path was put back by somebody who
+// was ended before the verdict: the new one died often enough, and has been there.
+func (o *Own) unsaid(a Attempt, v Verdict) bool {
+	_, err := os.Lstat(o.Next(a.NewImage))
+	return v.Deaths >= maxDeaths && errors.Is(err, os.ErrNotExist)
 }
 
 // announce judges the end of the daemon before this start, and notes the start.

@@ -106,6 +106,70 @@ func TestNoDeathIsCountedTwice(t *testing.T) {
 	m.at(m.own.Image)
 }
 
+// A supervisor kills the watcher while it writes: the end is noted, the verdict is not.
+func TestADeathCountsThoughItsWatcherDiedBeforeTheVerdict(t *testing.T) {
+	m, next := supervised(t, "good 2")
+	a, _, err := m.own.Attempt()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		m.at(next)
+		e, _, err := m.own.endsOf(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Judged, e.Deaths = e.Starts+1, n
+		if err := m.own.write("ends", e); err != nil {
+			t.Fatal(err)
+		}
+		m.heal()
+	}
+	m.at(m.own.Image)
+	m.deaths(3, true)
+}
+
+// A supervisor kills the watcher while it puts back: the path has the old
+// executable, and nobody has said so.
+func TestPuttingBackIsFinishedAtTheNextStart(t *testing.T) {
+	m, _ := supervised(t, "good 2")
+	a, _, err := m.own.Attempt()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		if _, _, err := m.own.judge(a, n, "it fell"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.own.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	m.heal()
+	m.at(m.own.Image)
+	m.deaths(3, true)
+}
+
+// Nobody has tried the new one yet: the old one's deaths are no verdict on it.
+func TestDeathsBeforeTheSwapAreNoVerdictAtTheNextStart(t *testing.T) {
+	m, next := supervised(t, "good 2")
+	m.place.rename(t, m.path, m.own.Next(next))
+	if err := m.own.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	a, _, err := m.own.Attempt()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		if _, _, err := m.own.judge(a, n, "it fell"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.heal()
+	m.deaths(3, false)
+}
+
 // The other way round: Heal was called before the watcher came to look.
 func TestAWatcherThatComesLateCountsNothing(t *testing.T) {
 	m, _ := supervised(t, "good 2")

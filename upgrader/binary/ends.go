@@ -74,7 +74,7 @@ func (o *Own) bury(a Attempt, e ends, how string) (Verdict, error) {
 	if err != nil {
 		return v, err
 	}
-	e.Deaths = max(e.Deaths, v.Deaths) + 1
+	e.Deaths = v.Deaths + 1
 	if err := o.write("ends", e); err != nil {
 		return v, err
 	}
