@@ -140,6 +140,7 @@ func (a *API) router() *chi.Mux {
 	r.Post(root+"/profiles/{name}/params/*", login(a.setParam))
 	r.Delete(root+"/profiles/{name}/params/*", login(a.removeParam))
 
+	get(r, root+"/audit", login(a.listActs))
 	get(r, root+"/features", login(a.listFeatures))
 	get(r, root+"/jobs", login(a.listJobs))
 	r.Post(root+"/jobs", login(a.makeJob))

@@ -115,7 +115,7 @@ func (a *API) enroll(_ http.Header, r *http.Request) (int, any, error) {
 	if err := readStrict(r, &ask); err != nil {
 		return 0, nil, err
 	}
-	answer, err := a.Cluster.Enrol(r.Context(), ask)
+	answer, err := a.Cluster.Enrol(a.acting(r, "a join token").Context(), ask)
 	return http.StatusOK, answer, err
 }
 

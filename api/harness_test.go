@@ -46,9 +46,12 @@ type alone struct {
 	asked   []string
 }
 
-func (c *alone) Propose(_ context.Context, cmd store.Command) (store.Answer, error) {
+func (c *alone) Propose(ctx context.Context, cmd store.Command) (store.Answer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if actor, some := cluster.ActorOf(ctx); some {
+		cmd = cmd.GivenBy(actor)
+	}
 	if c.refuse != nil {
 		return store.Answer{}, c.refuse
 	}

@@ -45,8 +45,12 @@ func newLogins() *logins {
 // withLogin asks who it is: a password or a token (Basic), or a token (Bearer).
 func (a *API) withLogin(next handler) handler {
 	return func(h http.Header, r *http.Request) (int, any, error) {
-		if err := a.logIn(r, visitOf(r)); err != nil {
+		v := visitOf(r)
+		if err := a.logIn(r, v); err != nil {
 			return 0, nil, err
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && v.pass == nil {
+			r = a.acting(r, v.user)
 		}
 		return next(h, r)
 	}

@@ -112,6 +112,9 @@ func TestAMigrationWritesWhileOthersWait(t *testing.T) {
 			if fault := m.Store.Fault(); fault != nil {
 				t.Error(fault)
 			}
+			if acts := m.acts(t, ""); len(acts) != 1 { // the profile that there is
+				t.Errorf("what a migration writes is no act of a person: %+v", acts)
+			}
 		})
 	}
 }

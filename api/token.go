@@ -129,7 +129,7 @@ func (a *API) newToken(_ http.Header, r *http.Request) (int, any, error) {
 	secret := newSecret()
 	now := time.Now()
 	t := model.Token{Hash: tokenHash(secret), User: user, Expires: now.Add(life).UTC().Format(time.RFC3339)}
-	if _, err := a.propose(r, store.OpTokenPut, store.TokenPut{Token: t}); err != nil {
+	if _, err := a.propose(a.acting(r, user), store.OpTokenPut, store.TokenPut{Token: t}); err != nil {
 		return 0, nil, err
 	}
 	if a.logins.pruneDue(now) {

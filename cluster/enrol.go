@@ -69,6 +69,9 @@ func (n *Node) Enrol(ctx context.Context, r EnrolRequest) (EnrolAnswer, error) {
 	if err != nil {
 		return EnrolAnswer{}, err
 	}
+	if err := n.Note(ctx, fmt.Sprintf("enrolled %s (%s) at %s", r.Name, r.ID, r.Raft)); err != nil {
+		return EnrolAnswer{}, err
+	}
 	n.log.Info("enrolled a joiner", "member", r.Name, "id", r.ID, "raft", r.Raft)
 	answer := EnrolAnswer{CA: string(record.CACert), Certificate: string(cert), ClusterID: record.ID, Peers: []EnrolPeer{}}
 	for _, s := range n.servers() {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -19,6 +20,9 @@ func (n *Node) HandOver(ctx context.Context, to string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeLimit)
 	defer cancel()
 	if err := n.heir(&to); err != nil {
+		return err
+	}
+	if err := n.Note(ctx, "asked for leadership to go to "+cmp.Or(to, "another member")); err != nil {
 		return err
 	}
 	from, err := n.awaitLeader(ctx)

@@ -191,6 +191,9 @@ func (n *Node) Remove(ctx context.Context, member string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeLimit)
 	defer cancel()
+	if err := n.Note(ctx, fmt.Sprintf("asked for member %s (%s) to be removed", member, id)); err != nil {
+		return err
+	}
 	if leader, _ := n.Leader(); leader == id && len(n.Voters()) > 1 {
 		if err := n.HandOver(ctx, ""); err != nil {
 			return fmt.Errorf("remove the leader: %w", err)

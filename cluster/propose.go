@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -21,6 +20,10 @@ func (n *Node) Propose(ctx context.Context, c store.Command) (store.Answer, erro
 		return store.Answer{}, nil
 	}
 	what := fmt.Sprintf("commit %s", c.Op)
+	c, err := n.givenBy(ctx, c)
+	if err != nil {
+		return store.Answer{}, err
+	}
 	a, err := n.commit(ctx, what, c.Encode())
 	if err != nil {
 		return store.Answer{}, err
@@ -75,22 +78,13 @@ func (n *Node) applyHere(ctx context.Context, data []byte) (store.Answer, error)
 }
 
 // gate lets through what the recorded cluster version allows: an older member
-// could not read anything else. Chunks were always there.
+// could not read anything else.
 func (n *Node) gate(data []byte) error {
-	if store.IsChunk(data) {
-		return nil
-	}
-	var c struct {
-		Op store.Op `json:"op"`
-	}
-	if err := json.Unmarshal(data, &c); err != nil {
-		return fmt.Errorf("read a proposed command: %w", err)
-	}
 	record, err := n.record()
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	return store.Gate(c.Op, record)
+	return n.Store.Gate(data, record)
 }
 
 // stopped is what a member whose store stopped answers.

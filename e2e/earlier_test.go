@@ -110,6 +110,11 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 
 	check(t, upgradedBy(t, c, v110))
 
+	// No act before the completion: the members of the earlier build could not read it.
+	if a, some := actOf(trail(t, c, c.Members[0]), "staged"); some {
+		t.Errorf("the audit trail has %+v", a)
+	}
+
 	tallies := load.Stop()
 	if tallies.Failed() != 0 || tallies.Requests() == 0 {
 		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
@@ -150,6 +155,9 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 	}))
 	until(t, c, c.Members[0], "the upgrade to be held", func(s Status) bool { return s.Status == "finished" })
 	asked(t, c, c.Members[0], rollbackPath)
+	if _, some := actOf(trail(t, c, c.Members[0]), "started by admin: 1.1.0 -> 1.2.0"); !some {
+		t.Error("the start is not in the audit trail")
+	}
 	if s := until(t, c, c.Members[0], "all to be back", func(s Status) bool { return s.Status == "failed" }); s.Back != model.BackDone {
 		t.Errorf("it ended %+v", s)
 	}

@@ -81,6 +81,11 @@ func TestOneReportNamesEveryMemberAndFindingAndChangesNothing(t *testing.T) {
 	if text := strings.Join(end.Transcript, "\n"); end.Status != "finished" || !strings.Contains(text, "accepted by admin: clock-offset (n2: its clock is ahead of the others', 1h0m0s)") {
 		t.Errorf("it ended %+v", end)
 	}
+	for _, each := range c.Members {
+		if a, some := actOf(trail(t, c, each), "accepted by admin: clock-offset (n2: "); !some || a.By != "admin" || a.Through != m.Name {
+			t.Errorf("the audit trail of %s has %+v", each.Name, a)
+		}
+	}
 }
 
 // What a package asks for is held against what operators keep, on one report; when

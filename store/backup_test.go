@@ -127,7 +127,7 @@ func TestABackupHoldsNoKeyNoTokenAndNothingUnderWay(t *testing.T) {
 
 // Every bucket is decided on: a new kind of record is carried, or named here.
 func TestEveryKindOfRecordIsInABackupOrLeftOutOnPurpose(t *testing.T) {
-	left := [][]byte{bucketMeta, bucketRecords, bucketMembers, bucketTokens, bucketJobs, bucketRestore, bucketAnswers, bucketOrder}
+	left := [][]byte{bucketMeta, bucketRecords, bucketMembers, bucketTokens, bucketJobs, bucketActs, bucketRestore, bucketAnswers, bucketOrder}
 	for _, bucket := range recordBuckets() {
 		out := slices.ContainsFunc(left, func(name []byte) bool { return bytes.Equal(name, bucket) })
 		if out == backedUp(bucket) {

@@ -16,6 +16,9 @@ func Drill(cluster model.Cluster) *Commands {
 	if open(OpJobMigrate, cluster) { // a level below could not read its archive either
 		parts = slices.Insert(parts, 5, drillData)
 	}
+	if open(OpAct, cluster) {
+		parts = append(parts, drillActs)
+	}
 	for _, part := range parts {
 		for _, one := range part(len(c.entries)) {
 			if open(one.Op, cluster) {
@@ -216,4 +219,15 @@ func drillData(before int) []Command {
 		New(OpUpgradeStop, UpgradeRef{ID: id}), New(OpUpgradeClear, UpgradeRef{ID: id}),
 		New(OpStoreConvert, Convert{}),
 	})
+}
+
+// drillActs are commands of a person.
+func drillActs(int) []Command {
+	who := model.Actor{By: "admin", From: "192.0.2.1", Through: "n1"}
+	return []Command{
+		New(OpProfileCreate, ProfileCreate{Profile: model.Profile{Name: "acts"}}).GivenBy(who),
+		New(OpParamSet, ParamSet{Profile: "acts", Key: "k", Value: "v"}).GivenBy(who),
+		New(OpJobMake, JobMake{ID: "job three", Action: "drill", By: "admin"}).GivenBy(who),
+		NewAct(who, "drill"),
+	}
 }

@@ -22,5 +22,6 @@ func Features() []Feature {
 		{Name: "backups", What: "the automatic backup before a minor or major upgrade, and restoring", Needs: OpBackupMade},
 		{Name: "jobs", What: "work that the cluster does once, whoever leads", Needs: OpJobMake},
 		{Name: "migrations", What: "migrations that packages bring, and writing parameters in batches", Needs: OpJobMigrate},
+		{Name: "audit", What: "the audit trail: who changed what, and from where", Needs: OpAct},
 	}, nextFeatures()...)
 }

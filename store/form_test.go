@@ -48,6 +48,7 @@ func TestWhatALevelWritesKeepsItsForm(t *testing.T) {
 			"member": model.Member{}, "user": model.User{}, "token": model.Token{}, "profile": model.Profile{}},
 		{"canary": model.Canary{}, "job": model.Job{}, "backup": model.Backup{}},
 		{"migration": model.Migration{}, "job of a migration": model.JobMigration{}, "conversion": Converted{}},
+		{"act": actRecord{}},
 	}
 	if len(records) != Level+1 {
 		t.Fatalf("%d levels are held, and there are %d: freeze the one before when a level is added", len(records), Level+1)

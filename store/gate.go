@@ -14,8 +14,10 @@ var ErrGate = errors.New("closed until the upgrade is completed")
 
 // Gate says whether a command may be proposed in a cluster. The leader asks
 // before it proposes: an older member could not read the entry.
-func Gate(name Op, cluster model.Cluster) error {
-	row, known := ops()[name]
+func Gate(name Op, cluster model.Cluster) error { return gateIn(ops(), name, cluster) }
+
+func gateIn(table map[Op]op, name Op, cluster model.Cluster) error {
+	row, known := table[name]
 	if !known {
 		return fmt.Errorf("command %q: not known to this version", name)
 	}

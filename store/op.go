@@ -93,7 +93,7 @@ const first = ""
 // Level is the highest protocol level that this build reads and writes. It goes
 // up with each build that adds commands to those of a release; the record of the
 // cluster says which one every member has.
-const Level = 2
+const Level = 3
 
 // op is one row of the table: since which cluster version and protocol level a
 // command may be proposed, how it is applied, and a body to try it with.
@@ -137,6 +137,9 @@ func ops() map[Op]op {
 		for name, row := range part {
 			table[name] = proper(name, row)
 		}
+	}
+	for name, row := range actOps(table) {
+		table[name] = proper(name, row)
 	}
 	return table
 }

@@ -21,6 +21,7 @@ var (
 	bucketProfiles = []byte("profiles")
 	bucketHistory  = []byte("history") // upgrades that ended, newest first
 	bucketJobs     = []byte("jobs")
+	bucketActs     = []byte("acts")    // the audit trail
 	bucketRestore  = []byte("restore") // records of a backup that are not swapped in yet
 	bucketAnswers  = []byte("answers") // request id to answer
 	bucketOrder    = []byte("order")   // and in which order to forget them
@@ -37,7 +38,7 @@ var (
 // recordBuckets are the buckets of a fresh records.db.
 func recordBuckets() [][]byte {
 	return [][]byte{bucketMeta, bucketRecords, bucketMembers, bucketUsers, bucketTokens,
-		bucketProfiles, bucketHistory, bucketJobs, bucketRestore, bucketAnswers, bucketOrder}
+		bucketProfiles, bucketHistory, bucketJobs, bucketActs, bucketRestore, bucketAnswers, bucketOrder}
 }
 
 // get reads one record strictly; ok is false when there is none.
@@ -130,6 +131,7 @@ func checkRecords(tx *bolt.Tx) error {
 		func() error { _, err := list[model.Profile](tx, bucketProfiles); return err },
 		func() error { _, err := list[model.Upgrade](tx, bucketHistory); return err },
 		func() error { _, err := list[model.Job](tx, bucketJobs); return err },
+		func() error { _, err := list[actRecord](tx, bucketActs); return err },
 		func() error { _, _, err := get[restoring](tx, bucketRecords, keyRestore); return err },
 		func() error { _, _, err := get[string](tx, bucketRecords, keyHeld); return err },
 		func() error { _, _, err := get[[]Converted](tx, bucketRecords, keyConverted); return err },

@@ -243,6 +243,11 @@ func (u *Upgrader) OpenBackup(ctx context.Context, name string) (body io.ReadClo
 
 // DropBackup removes a backup on the member that has it.
 func (u *Upgrader) DropBackup(ctx context.Context, name string) error {
+	if isBackup(name) {
+		if err := u.Cluster.Note(ctx, "asked for backup "+name+" to be removed"); err != nil {
+			return err
+		}
+	}
 	return u.whoHas(ctx, name, func(member string) error {
 		if member == u.Self.ID {
 			return u.dropOwn(name)

@@ -250,7 +250,7 @@ func (u *Upgrader) Unstage(ctx context.Context, by string) (pending bool, err er
 	if unsettled(up) {
 		return false, inBetween(p, up, "it is cleared away")
 	}
-	err = u.propose(ctx, store.OpUpgradeClear, store.UpgradeRef{ID: up.ID})
+	err = u.propose(ctx, store.OpUpgradeClear, store.UpgradeRef{ID: up.ID, Note: up.Archive.Version + " cleared by " + by})
 	if errors.Is(err, store.ErrConflict) {
 		return false, model.Problemf(model.Conflict, "the upgrade moved while it was being cleared: %s and try again", statusHint)
 	}

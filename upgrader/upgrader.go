@@ -22,6 +22,8 @@ type Cluster interface {
 	// Propose commits a command and returns when it is applied here. The same
 	// command, proposed again, is answered again and not applied again.
 	Propose(ctx context.Context, c store.Command) (store.Answer, error)
+	// Note puts a line into the audit trail for what a person has done without a command.
+	Note(ctx context.Context, what string) error
 	// ProposeChunk commits a piece of an archive.
 	ProposeChunk(ctx context.Context, c store.Chunk) error
 	// ReadIndex returns when the local store is as new as the cluster was at the call.

@@ -19,7 +19,7 @@ type flags struct {
 
 func rootCommand(a *app) *cobra.Command {
 	root := group("theseus", "Operate a Theseus cluster",
-		systemCommand(a), profilesCommand(a), infoCommand(a), featuresCommand(a), jobsCommand(a), backupCommand(a), packageCommand(a), catalogCommand(a))
+		systemCommand(a), profilesCommand(a), infoCommand(a), featuresCommand(a), jobsCommand(a), backupCommand(a), auditCommand(a), packageCommand(a), catalogCommand(a))
 	root.Long = "Operate a Theseus cluster.\n\n" + environmentHelp + "\nExit codes:\n" + exitHelp()
 	root.Version = a.version
 	root.SetVersionTemplate("theseus {{.Version}}\n")

@@ -32,7 +32,7 @@ func another(t *testing.T, f *pflag.Flag) (text, value string) {
 		return "some text", "some text"
 	case "bool":
 		return "true", "true"
-	case "int", "int64":
+	case "int", "int64", "uint64":
 		return "7", "7"
 	case "duration":
 		return "17m", "17m0s"
