@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/theseusd/theseus/model"
 )
 
 // benchBatch is how many chunks Raft appends at once under load, and
@@ -100,4 +103,44 @@ func BenchmarkApplyCommands(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkActs compares the writes of a person with what they would cost without
+// the audit trail, at a trail that is full.
+func BenchmarkActs(b *testing.B) {
+	s := newShip(b)
+	index := uint64(0)
+	apply := func(b *testing.B, c Command) {
+		b.Helper()
+		index++
+		if a := s.Store.Apply([]Entry{{Index: index, Term: 1, Data: c.Encode()}})[0]; a.Err() != nil {
+			b.Fatal(a.Err())
+		}
+	}
+	apply(b, New(OpProfileCreate, ProfileCreate{Profile: model.Profile{Name: "web"}}))
+	err := s.vault.update(func(tx *bolt.Tx) error {
+		for i := range uint64(actsKept) {
+			if err := enter(entry{tx: tx}, actOnData, model.Act{Index: i, Actor: somebody(), What: "set param port of profile web"}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	index = actsKept
+	set := New(OpParamSet, ParamSet{Profile: "web", Key: "port", Value: "8080"})
+	b.Run("plain", func(b *testing.B) {
+		for range b.N {
+			set.ID = newID()
+			apply(b, set)
+		}
+	})
+	b.Run("given", func(b *testing.B) {
+		for range b.N {
+			set.ID = newID()
+			apply(b, set.GivenBy(somebody()))
+		}
+	})
 }
