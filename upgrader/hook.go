@@ -18,6 +18,7 @@ import (
 	"github.com/theseusd/theseus/internal/durable"
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/store"
+	"github.com/theseusd/theseus/upgrader/jobs"
 	"github.com/theseusd/theseus/upgrader/preflight"
 )
 
@@ -26,6 +27,10 @@ import (
 type Hooks struct {
 	Drain string // before it stops taking new connections
 	Post  string // when its turn is over, however it ended
+
+	// Rest is how long a member waits, in a turn of its own, before it tries the drain
+	// hook again that failed so many times; nil is as long as a job waits.
+	Rest func(failures int) time.Duration
 }
 
 const (
@@ -73,7 +78,9 @@ func (u *Upgrader) beforeDrain(ctx context.Context, up *model.Upgrade) (ran bool
 		u.drained = e
 		return false, nil
 	}
-	err = u.runHook(ctx, "drain", u.Hooks.Drain, e)
+	if err = u.restBefore(ctx, up); err == nil {
+		err = u.runHook(ctx, "drain", u.Hooks.Drain, e)
+	}
 	if ctx.Err() != nil {
 		return true, ctx.Err()
 	}
@@ -83,6 +90,30 @@ func (u *Upgrader) beforeDrain(ctx context.Context, up *model.Upgrade) (ran bool
 	u.drained = e
 	u.Log.Info("the drain hook has run", "hook", u.Hooks.Drain, "upgrade", e.Upgrade, "attempt", e.Attempt)
 	return true, nil
+}
+
+// restBefore waits before another attempt: what the drain hook asks may be back by
+// then. Nothing of the drain has begun, so that the member serves as ever meanwhile.
+func (u *Upgrader) restBefore(ctx context.Context, up *model.Upgrade) error {
+	failures := 0
+	if row := up.Member(u.Self.ID); row != nil {
+		failures = row.Attempt - row.Before - 1
+	}
+	if failures < 1 {
+		return nil
+	}
+	wait := jobs.Backoff(failures)
+	if u.Hooks.Rest != nil {
+		wait = u.Hooks.Rest(failures)
+	}
+	u.alive(wait + actLimit)
+	u.Log.Info("resting before the drain hook is tried again", "rest", wait)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
 }
 
 // turnDown gives a turn back that the drain hook does not let happen. After the

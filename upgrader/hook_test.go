@@ -139,7 +139,9 @@ func TestADrainHookThatFailsGivesTheTurnBackAndThenFailsTheMember(t *testing.T) 
 	c, around := draining(t, model.Options{}, "n1", "n2", "n3")
 	u := c.members["n1"].up
 	hook, file := noting(t)
-	u.Hooks = Hooks{Drain: script(t, `echo "the balancer says"; echo no >&2; exit 3`), Post: hook}
+	var rested []int
+	u.Hooks = Hooks{Drain: script(t, `echo "the balancer says"; echo no >&2; exit 3`), Post: hook,
+		Rest: func(failures int) time.Duration { rested = append(rested, failures); return 0 }}
 
 	for attempt := 1; attempt <= Attempts; attempt++ {
 		if attempt > 1 {
@@ -165,6 +167,9 @@ func TestADrainHookThatFailsGivesTheTurnBackAndThenFailsTheMember(t *testing.T) 
 	}
 	if got := linesOf(t, file); len(got) != Attempts {
 		t.Errorf("the post hook was told %q", got)
+	}
+	if diff := cmp.Diff([]int{1, 2}, rested); diff != "" {
+		t.Errorf("rests: %s", diff)
 	}
 }
 
