@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -130,6 +131,7 @@ func (r *Runner) warn(err error) {
 // pass ends what is not this member's any more and begins what is to be run. It
 // answers how long nothing needs to be looked at unless the record changes.
 func (r *Runner) pass(ctx context.Context) (nap time.Duration, err error) {
+	r.forgetEnded() // before the record is read: what they said at their end is in it then
 	var all []model.Job
 	leading := r.Cluster.Leading()
 	if leading {
@@ -171,8 +173,19 @@ func (r *Runner) jobs() (all []model.Job, err error) {
 	return all, err
 }
 
-// endStale has attempts end that the record does not speak of any more, and
-// forgets those that have ended.
+// forgetEnded forgets the attempts that have ended.
+func (r *Runner) forgetEnded() {
+	maps.DeleteFunc(r.attempts, func(_ string, a *attempt) bool {
+		select {
+		case <-a.ended:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// endStale has attempts end that the record does not speak of any more.
 func (r *Runner) endStale(all []model.Job) {
 	stands := map[string]int{}
 	for _, j := range all {
@@ -183,11 +196,6 @@ func (r *Runner) endStale(all []model.Job) {
 	for id, a := range r.attempts {
 		if stands[id] != a.epoch {
 			a.end()
-		}
-		select {
-		case <-a.ended:
-			delete(r.attempts, id)
-		default:
 		}
 	}
 }
@@ -207,7 +215,7 @@ func (r *Runner) left(j model.Job) time.Duration {
 }
 
 // begin takes a job and has its action do it. An earlier runner is refused from
-// here on.
+// here on, and not before: how far the job is, is read after it is taken.
 func (r *Runner) begin(ctx context.Context, j model.Job, action Action) error {
 	note := fmt.Sprintf("%s begins", r.Self.Name)
 	if j.Epoch > 0 {
@@ -221,7 +229,10 @@ func (r *Runner) begin(ctx context.Context, j model.Job, action Action) error {
 		return err
 	}
 	delete(r.due, j.ID)
-	j.Epoch++
+	epoch := j.Epoch + 1
+	if j, err = r.job(j.ID); err != nil || j.Epoch != epoch {
+		return err // it was taken away again
+	}
 	own, end := context.WithCancel(ctx)
 	made := &attempt{epoch: j.Epoch, end: end, ended: make(chan struct{})}
 	r.attempts[j.ID] = made
@@ -231,6 +242,14 @@ func (r *Runner) begin(ctx context.Context, j model.Job, action Action) error {
 		r.do(own, j, action)
 	})
 	return nil
+}
+
+func (r *Runner) job(id string) (j model.Job, err error) {
+	err = r.Store.View(func(v *store.View) error {
+		j, err = v.Job(id)
+		return err
+	})
+	return j, err
 }
 
 // from says in words where an attempt goes on.

@@ -26,6 +26,7 @@ type ledger struct {
 	index   uint64
 	leader  string
 	changed chan struct{}
+	meet    func(c store.Command) // called before a member's command is applied; nil: nothing is
 }
 
 func newLedger(t *testing.T) *ledger {
@@ -76,6 +77,9 @@ type member struct {
 }
 
 func (m member) Propose(_ context.Context, c store.Command) (store.Answer, error) {
+	if m.meet != nil {
+		m.meet(c)
+	}
 	return m.propose(c)
 }
 
@@ -212,6 +216,33 @@ func TestAJobThatFailsThreeTimesWaitsForAPerson(t *testing.T) {
 	j = l.until(r, id, "the job", is(model.JobDone))
 	if j.Checkpoint != "4" || !strings.Contains(strings.Join(j.Log, "\n"), "goes on from checkpoint 3") {
 		t.Errorf("the job is %+v", j)
+	}
+}
+
+// What the old runner saved last may come between a new one's look at the record
+// and its taking the job.
+func TestS29ANewRunnerGoesOnFromWhatTheOldOneSavedLast(t *testing.T) {
+	l := newLedger(t)
+	const id = "one"
+	l.must(store.New(store.OpJobMake, store.JobMake{ID: id, Action: "a", By: "admin"}))
+	l.must(store.New(store.OpJobTake, store.JobTake{ID: id, Runner: "n1", Boot: "n1-boot"}))
+	l.must(store.New(store.OpJobProgress, store.JobProgress{ID: id, Epoch: 1, Done: 1, Total: 9, Checkpoint: "1"}))
+	l.meet = func(c store.Command) {
+		if c.Op == store.OpJobTake {
+			l.must(store.New(store.OpJobProgress, store.JobProgress{ID: id, Epoch: 1, Done: 2, Total: 9, Checkpoint: "2"}))
+		}
+	}
+	went := make(chan string, 1)
+	r := l.runner("n2", map[string]Action{"a": func(_ context.Context, a *Attempt) error {
+		went <- a.Checkpoint()
+		return nil
+	}})
+	l.lead("n2")
+	if j := l.until(r, id, "the job", is(model.JobDone)); j.Done != 2 {
+		t.Errorf("the job is %+v", j)
+	}
+	if at := <-went; at != "2" {
+		t.Errorf("it went on from %q", at)
 	}
 }
 
