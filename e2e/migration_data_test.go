@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -141,39 +139,10 @@ func inForm(all map[string]item, form int) (n int) {
 	return n
 }
 
-// migrating is a package of b, signed, that brings the migrations of these names.
-// A name ends in how many attempts fail.
+// migrating is Workshop.Migrating with the key that members trust.
 func migrating(t *testing.T, b Build, names ...string) (path string) {
 	t.Helper()
-	program := must[string](t)(shop.migration(t.Context()))
-	tool, bin, signer := cli(t), binaries(t, b), key(t, "release")
-	return must[string](t)(shop.once("packages/"+b.Version+"-"+strings.Join(names, "-")+".zip", func(path string) error {
-		dir, manifest := path+".d", path+".yaml"
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
-		}
-		text := "migrations:\n"
-		for _, name := range names {
-			if err := copyFile(program, filepath.Join(dir, name)); err != nil {
-				return err
-			}
-			text += "  - name: " + name + "\n    phase: migrate\n"
-		}
-		if err := os.WriteFile(manifest, []byte(text), 0o644); err != nil {
-			return err
-		}
-		_, err := output(t.Context(), "", nil, tool, "package", "build", "--version", b.Version, "--bin", platform()+"="+bin,
-			"--migrations", platform()+"="+dir, "--manifest", manifest, "--key", signer, "-o", path)
-		return err
-	}))
-}
-
-// migration is the path of the program that moves items.
-func (w *Workshop) migration(ctx context.Context) (path string, err error) {
-	return w.once("migration", func(path string) error {
-		_, err := output(ctx, w.root, append(os.Environ(), "CGO_ENABLED=0"), "go", "build", "-trimpath", "-o", path, "./e2e/migration")
-		return err
-	})
+	return must[string](t)(shop.Migrating(t.Context(), cli(t), b, key(t, "release"), names...))
 }
 
 // editor is a user who writes to items that are about to be moved.

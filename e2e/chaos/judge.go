@@ -42,6 +42,7 @@ func (t *trial) judge(ctx context.Context, outcome string, whole bool, r *result
 	}
 	complain(t.tidied(last, outcome))
 	complain(t.runsAllowed(ctx, outcome))
+	complain(t.movedOnce(ctx, outcome))
 	complain(t.same(ctx))
 	return wrong
 }

@@ -45,6 +45,8 @@ type scenario struct {
 	clears   bool // it may end cleared away
 	controls bool // it may be left paused or held
 	restage  bool // going on takes the archive once more
+
+	moves string // the migration that the package brings; "" is none
 }
 
 // kind is a kind of run, drawn as often as its weight says.
@@ -67,6 +69,7 @@ func kinds() []kind {
 		{"delete", 3, drawDelete},
 		{"control", 3, drawControl},
 		{"kill", 3, drawKill},
+		{"data", 3, drawData},
 		{"mixed", 3, drawMixed},
 	}
 }

@@ -110,6 +110,19 @@ func (l *lab) archive(ctx context.Context, b e2e.Build) (string, error) {
 	return l.pack(ctx, dir, b.Version)
 }
 
+// moving is a signed package of b that brings a migration.
+func (l *lab) moving(ctx context.Context, b e2e.Build, name string) (string, error) {
+	cli, err := l.cli(ctx)
+	if err != nil {
+		return "", err
+	}
+	key, err := l.key(ctx)
+	if err != nil {
+		return "", err
+	}
+	return l.shop.Migrating(ctx, cli, b, key, name)
+}
+
 func (l *lab) pack(ctx context.Context, dir, version string) (string, error) {
 	cli, err := l.cli(ctx)
 	if err != nil {

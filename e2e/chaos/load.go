@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,6 +121,9 @@ func (c *client) write(key int) {
 	path := fmt.Sprintf("%s/%s", paths, param(key))
 	a, err := c.do(e2e.Text("POST", path, "", fmt.Sprint(o.value)))
 	o.back = c.load.now()
+	if err == nil && a.Status == http.StatusServiceUnavailable && strings.Contains(string(a.Body), "migrating the data") {
+		return // it was refused by all members alike, and is not written
+	}
 	o.acked = err == nil && (a.Status == http.StatusOK || a.Status == http.StatusCreated)
 	c.load.note(o)
 }

@@ -40,15 +40,19 @@ func (t *trial) strikes(ctx context.Context) error {
 	return all
 }
 
-// moment is when a strike begins: a while after the start, or after a member was
-// first seen in a step.
+// moment is when a strike begins: a while after the start, after a member was
+// first seen in a step, or after data was first seen to be moved.
 type moment struct {
-	step  string
-	after time.Duration
+	step   string
+	moving bool // once data is moved
+	after  time.Duration
 }
 
 func (m moment) String() string {
-	if m.step == "" {
+	switch {
+	case m.moving:
+		return m.after.String() + " after data was moved"
+	case m.step == "":
 		return "after " + m.after.String()
 	}
 	return m.after.String() + " after " + m.step
@@ -56,7 +60,7 @@ func (m moment) String() string {
 
 // await waits for the moment; false: the upgrade ended before it came.
 func (m moment) await(ctx context.Context, t *trial) bool {
-	for m.step != "" && !t.w.saw(m.step) {
+	for m.step != "" && !t.w.saw(m.step) || m.moving && !t.moving(ctx) {
 		if !pass(ctx, lookEvery) {
 			return false
 		}

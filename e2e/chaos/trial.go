@@ -29,6 +29,8 @@ type trial struct {
 	lab     *lab
 	net     network
 	dir     string
+	bin     string // directory of the old build
+	file    string // the archive
 	allLogs bool
 	c       *e2e.Cluster
 	w       *watch
@@ -46,10 +48,14 @@ func (o options) try(ctx context.Context, l *lab, place, n int) (r result) {
 	began := time.Now()
 	k, s := l.draw(o.dice(n), n, o.only)
 	r = result{n: n, kind: k, what: s.what}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the run took longer than %s", patience))
-	defer cancel()
 	t := &trial{scenario: s, lab: l, net: network{place}, dir: filepath.Join(l.shop.Dir, "runs", fmt.Sprint(n)), allLogs: o.all,
 		targets: map[string]bool{}, down: map[string]time.Time{}}
+	if err := t.make(ctx); err != nil {
+		r.outcome, r.wrong = "not begun", []string{err.Error()}
+		return r
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the run took longer than %s", patience))
+	defer cancel()
 	outcome, wrong, err := t.play(ctx, o.seed+uint64(n), &r)
 	if err != nil {
 		wrong = append(wrong, err.Error())
@@ -61,10 +67,37 @@ func (o options) try(ctx context.Context, l *lab, place, n int) (r result) {
 	return r
 }
 
+// make makes what the run needs: to build takes as long as it takes.
+func (t *trial) make(ctx context.Context) (err error) {
+	if t.bin, err = t.lab.shop.Binaries(ctx, t.old); err != nil {
+		return err
+	}
+	if t.file, err = t.pack(ctx, t.good()); err != nil || !t.bad() {
+		return err
+	}
+	if t.archive != nil { // a bad one comes first
+		t.file, err = t.archive(ctx, t.lab)
+	} else {
+		t.file, err = t.pack(ctx, t.next)
+	}
+	return err
+}
+
+// pack is a package of b, with the migration of the scenario.
+func (t *trial) pack(ctx context.Context, b e2e.Build) (string, error) {
+	if t.moves != "" {
+		return t.lab.moving(ctx, b, t.moves)
+	}
+	return t.lab.archive(ctx, b)
+}
+
 // play is a run from its first member to its verdict.
 func (t *trial) play(ctx context.Context, seed uint64, r *result) (outcome string, wrong []string, err error) {
 	if err := t.found(ctx); err != nil {
 		return "not begun", nil, fmt.Errorf("make the cluster: %w", err)
+	}
+	if err := t.seed(ctx); err != nil {
+		return "not begun", nil, err
 	}
 	if t.l, err = startLoad(ctx, t.c, seed); err != nil {
 		return "not begun", nil, err
@@ -82,10 +115,6 @@ func (t *trial) play(ctx context.Context, seed uint64, r *result) (outcome strin
 
 // found makes the cluster that the scenario wants.
 func (t *trial) found(ctx context.Context) error {
-	bin, err := t.lab.shop.Binaries(ctx, t.old)
-	if err != nil {
-		return err
-	}
 	key, err := t.lab.key(ctx)
 	if err != nil {
 		return err
@@ -93,7 +122,7 @@ func (t *trial) found(ctx context.Context) error {
 	if err := t.net.lay(); err != nil {
 		return err
 	}
-	t.c, err = e2e.Start(ctx, e2e.Plan{Dir: t.dir, Bin: bin, TrustedKey: key + ".pub", Prepare: func(m *e2e.Member) error {
+	t.c, err = e2e.Start(ctx, e2e.Plan{Dir: t.dir, Bin: t.bin, TrustedKey: key + ".pub", Prepare: func(m *e2e.Member) error {
 		t.net.settle(m)
 		if t.prepare == nil {
 			return nil
@@ -108,10 +137,6 @@ func (t *trial) found(ctx context.Context) error {
 
 // upgrade stages and starts while the scenario strikes, and waits for the end.
 func (t *trial) upgrade(ctx context.Context) (outcome string, err error) {
-	file, err := t.pack(ctx)
-	if err != nil {
-		return "", err
-	}
 	over, stop := context.WithCancel(ctx)
 	defer stop()
 	struck, done := make(chan error, 1), make(chan struct{})
@@ -124,7 +149,7 @@ func (t *trial) upgrade(ctx context.Context) (outcome string, err error) {
 	if t.early {
 		begin()
 	}
-	outcome, err = t.begun(ctx, file)
+	outcome, err = t.begun(ctx)
 	begin()
 	if err == nil && outcome == "" && !t.controls {
 		outcome, err = t.ends(ctx)
@@ -149,17 +174,10 @@ func (t *trial) controlled(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-func (t *trial) pack(ctx context.Context) (string, error) {
-	if t.archive != nil {
-		return t.archive(ctx, t.lab)
-	}
-	return t.lab.archive(ctx, t.next)
-}
-
 // begun stages and starts, as often as it takes while members are harmed. The
 // outcome is refused when an archive was that must be.
-func (t *trial) begun(ctx context.Context, file string) (outcome string, err error) {
-	if refused, err := t.staged(ctx, file); err != nil || refused {
+func (t *trial) begun(ctx context.Context) (outcome string, err error) {
+	if refused, err := t.staged(ctx, t.file); err != nil || refused {
 		return "refused", err
 	}
 	if t.between != nil {
@@ -273,7 +291,7 @@ func (t *trial) ends(ctx context.Context) (outcome string, err error) {
 // goOn lets an upgrade go on that a scenario left paused or held.
 func (t *trial) goOn(ctx context.Context, m *e2e.Member, outcome string) {
 	path := map[string]string{"paused": resumePath, "completing": completePath}[outcome]
-	if t.controls && path != "" {
+	if (t.controls || t.moves != "") && path != "" {
 		a, err := t.c.Do(ctx, m, e2e.Request{Method: "POST", Path: path})
 		t.note("POST %s: %d %.100s %v", path, a.Status, a.Body, err)
 	}
@@ -341,7 +359,7 @@ func (t *trial) anew(ctx context.Context, outcome string) error {
 			return err
 		}
 	}
-	file, err := t.lab.archive(ctx, t.good())
+	file, err := t.pack(ctx, t.good())
 	if err != nil {
 		return err
 	}
