@@ -246,7 +246,7 @@ func TestAJoinerThatIsTooOldOrTooNewIsRefusedWithAdvice(t *testing.T) {
 	}{
 		{Build{Version: "0.9.0"}, "n2 runs 0.9.0, and the cluster is at 1.0.0: start it with theseusd 1.0.0"},
 		{Build{Version: "1.2.0"}, "go to 1.1.x first: start it with theseusd 1.0.0"},
-		{earlier100, "the cluster is at 2: start n2 with the theseusd that the members run"},
+		{earlier100, "the cluster is at 3: start n2 with the theseusd that the members run"},
 	} {
 		m := furtherOf(t, c, one.build)
 		check(t, c.Invite(ctx, m))
