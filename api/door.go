@@ -22,6 +22,7 @@ type door struct {
 	guests *guests
 
 	mu     sync.Mutex // held for what follows
+	left   []net.Conn // by the server before
 	parked bool
 	closed bool
 	looped bool          // Accept was called, so that there is a loop to wait for
@@ -29,12 +30,12 @@ type door struct {
 	idle   chan struct{} // closed when the loop stands at the parked door
 }
 
-func newDoor(l deadliner, g *guests) (*door, error) {
+func newDoor(l deadliner, left []net.Conn, g *guests) (*door, error) {
 	// A door before this one may have left a deadline on it.
 	if err := l.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	return &door{deadliner: l, guests: g, turned: make(chan struct{}), idle: make(chan struct{})}, nil
+	return &door{deadliner: l, left: left, guests: g, turned: make(chan struct{}), idle: make(chan struct{})}, nil
 }
 
 // Accept counts each connection as a guest before anyone else sees it.
@@ -42,6 +43,9 @@ func (d *door) Accept() (net.Conn, error) {
 	for {
 		if !d.pass() {
 			return nil, net.ErrClosed
+		}
+		if c := d.next(); c != nil {
+			return d.guests.welcome(c), nil
 		}
 		c, err := d.deadliner.Accept()
 		if err == nil {
@@ -51,6 +55,16 @@ func (d *door) Accept() (net.Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// next is a connection that the server before has left, or nil.
+func (d *door) next() (c net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.left) > 0 {
+		c, d.left = d.left[0], d.left[1:]
+	}
+	return c
 }
 
 // pass waits while the door is parked; false means that it is closed.
@@ -121,5 +135,16 @@ func (d *door) Close() error {
 	d.closed = true
 	d.stand()
 	d.turn()
+	for _, c := range d.left {
+		c.Close()
+	}
 	return d.SetDeadline(time.Unix(1, 0))
+}
+
+// takeLeft are the connections of the server before that nobody has accepted yet.
+func (d *door) takeLeft() (left []net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left, d.left = d.left, nil
+	return left
 }

@@ -10,6 +10,7 @@ import (
 // slow is a listener that has one more connection after its deadline was set.
 type slow struct {
 	net.Listener
+	asked    chan struct{} // once for each call of Accept
 	deadline chan struct{}
 	conns    chan net.Conn
 }
@@ -22,6 +23,7 @@ func (s *slow) SetDeadline(at time.Time) error {
 }
 
 func (s *slow) Accept() (net.Conn, error) {
+	s.asked <- struct{}{}
 	if c, ok := <-s.conns; ok {
 		return c, nil
 	}
@@ -29,9 +31,9 @@ func (s *slow) Accept() (net.Conn, error) {
 }
 
 func TestAParkedDoorHasCountedWhoeverCameThroughBefore(t *testing.T) {
-	l := &slow{deadline: make(chan struct{}), conns: make(chan net.Conn)}
+	l := &slow{asked: make(chan struct{}), deadline: make(chan struct{}), conns: make(chan net.Conn)}
 	g := newGuests()
-	d, err := newDoor(l, g)
+	d, err := newDoor(l, nil, g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,9 @@ func TestAParkedDoorHasCountedWhoeverCameThroughBefore(t *testing.T) {
 			}
 		}
 	}()
-	l.conns <- nil // the loop runs
+	<-l.asked
+	l.conns <- nil
+	<-l.asked // the loop is through the door again
 	go func() {
 		<-l.deadline
 		l.conns <- nil

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -33,9 +34,17 @@ type guest struct {
 	// Of the list's mu:
 	arrived time.Time
 	heard   time.Time // when its last byte came
+	told    time.Time // when the last byte went to it
 	state   http.ConnState
 	since   time.Time // of the state
+
+	reading bool
+	limit   time.Time // for reading, as http.Server wants it
+	left    bool      // nothing was read from it, and nothing will be: it is for the next server
 }
+
+// errLeft ends the handshake of a guest that is left to the next server.
+var errLeft = errors.New("it is for the next server")
 
 func newGuests() *guests { return &guests{all: map[*guest]bool{}} }
 
@@ -49,23 +58,103 @@ func (g *guests) welcome(c net.Conn) *guest {
 }
 
 func (n *guest) Read(p []byte) (int, error) {
+	if !n.begin() {
+		return 0, errLeft
+	}
 	size, err := n.Conn.Read(p)
+	n.list.mu.Lock()
+	defer n.list.mu.Unlock()
+	n.reading = false
 	if size > 0 {
-		n.list.mu.Lock()
 		n.heard = time.Now()
-		n.list.mu.Unlock()
+		if n.left { // too late: it has begun to speak to this one
+			n.left = false
+			n.Conn.SetReadDeadline(n.limit)
+		}
 	}
 	return size, err
 }
 
-// Close is called when all that was written is with the kernel.
-func (n *guest) Close() error {
-	err := n.Conn.Close()
+// begin is false for one that must not be read from.
+func (n *guest) begin() bool {
 	n.list.mu.Lock()
 	defer n.list.mu.Unlock()
-	delete(n.list.all, n)
-	return err
+	n.reading = !n.left
+	return n.reading
 }
+
+func (n *guest) Write(p []byte) (int, error) {
+	if n.isLeft() {
+		return 0, errLeft
+	}
+	size, err := n.Conn.Write(p)
+	n.list.mu.Lock()
+	defer n.list.mu.Unlock()
+	n.told = time.Now()
+	return size, err
+}
+
+func (n *guest) isLeft() bool {
+	n.list.mu.Lock()
+	defer n.list.mu.Unlock()
+	return n.left
+}
+
+// SetReadDeadline is not heeded for one that is left: its reading ends at once.
+func (n *guest) SetReadDeadline(t time.Time) error {
+	n.list.mu.Lock()
+	defer n.list.mu.Unlock()
+	if n.limit = t; n.left {
+		return nil
+	}
+	return n.Conn.SetReadDeadline(t)
+}
+
+func (n *guest) SetDeadline(t time.Time) error {
+	return errors.Join(n.SetReadDeadline(t), n.SetWriteDeadline(t))
+}
+
+// Close is called when all that was written is with the kernel. One that is left
+// stays open.
+func (n *guest) Close() error {
+	n.list.mu.Lock()
+	defer n.list.mu.Unlock()
+	if n.left {
+		return nil
+	}
+	delete(n.list.all, n)
+	return n.Conn.Close()
+}
+
+// leave has no more read from the connections that nothing was read from yet: who
+// holds the listener next can serve them from their first byte on.
+func (g *guests) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for n := range g.all {
+		if n.state == http.StateNew && !n.spoke() {
+			n.left = true
+			n.Conn.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
+// takeLeft are the connections that were left, and no guests any more.
+func (g *guests) takeLeft() (conns []net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for n := range g.all {
+		if n.left && !n.reading {
+			delete(g.all, n)
+			n.Conn.SetDeadline(time.Time{})
+			conns = append(conns, n.Conn)
+		}
+	}
+	return conns
+}
+
+// spoke says whether a byte has come.
+func (n *guest) spoke() bool { return n.heard.After(n.arrived) }
 
 // follow is http.Server's hook: c is the TLS connection around a guest.
 func (g *guests) follow(c net.Conn, s http.ConnState) {
@@ -115,7 +204,11 @@ func (g *guests) inFlight(now time.Time) int {
 		case http.StateActive:
 			return true
 		case http.StateNew:
-			return now.Sub(n.heard) < silentAfter
+			if n.left {
+				return n.reading // for a moment yet
+			}
+			// It waits for us, or is about to speak.
+			return n.spoke() && !n.told.After(n.heard) || now.Sub(n.heard) < silentAfter || now.Sub(n.told) < silentAfter
 		}
 		// A request that came right behind the last answer may lie in the TLS layer.
 		return n.speaking() || n.state == http.StateIdle && now.Sub(n.since) < justIdle

@@ -468,9 +468,9 @@ func newSite(t testing.TB) *site {
 }
 
 // serve starts a server; it is shut down at the end of the test at the latest.
-func (s *site) serve(t testing.TB, a *API) *Server {
+func (s *site) serve(t testing.TB, a *API, left ...net.Conn) *Server {
 	t.Helper()
-	srv, err := NewServer(s.listener, s.tls, a, a.log)
+	srv, err := NewServer(s.listener, left, s.tls, a, a.log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -492,9 +492,18 @@ type raw struct {
 	in *bufio.Reader
 }
 
-func (s *site) dial() (*raw, error) {
-	c, err := tls.Dial("tcp", s.listener.Addr().String(), &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1", NextProtos: []string{"h2", "http/1.1"}})
+func (s *site) dial() (*raw, error) { return s.dialShy(0) }
+
+// dialShy is dial by a client that says nothing for so long.
+func (s *site) dialShy(shy time.Duration) (*raw, error) {
+	tcp, err := net.Dial("tcp", s.listener.Addr().String())
 	if err != nil {
+		return nil, err
+	}
+	time.Sleep(shy)
+	c := tls.Client(tcp, &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1", NextProtos: []string{"h2", "http/1.1"}})
+	if err := c.Handshake(); err != nil {
+		tcp.Close()
 		return nil, err
 	}
 	c.SetDeadline(time.Now().Add(20 * time.Second))

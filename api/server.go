@@ -22,7 +22,7 @@ const (
 // It speaks HTTP/1.1 only: HTTP/2 would hold a drain up.
 //
 // It is left in this order, and no request is lost: LameDuck, Quiet, Park,
-// Shutdown. Until Shutdown there is a way back: Unpark, Recover.
+// Leave or Shutdown. Until then there is a way back: Unpark, Recover.
 type Server struct {
 	api    *API
 	http   *http.Server
@@ -31,15 +31,16 @@ type Server struct {
 }
 
 // NewServer makes a server on a listener, which may be inherited and stays the
-// caller's: it is never closed here. conf needs a certificate.
-func NewServer(l net.Listener, conf *tls.Config, a *API, log *slog.Logger) (*Server, error) {
+// caller's: it is never closed here. Left are the connections that the server
+// before has left: they are served first. conf needs a certificate.
+func NewServer(l net.Listener, left []net.Conn, conf *tls.Config, a *API, log *slog.Logger) (*Server, error) {
 	tcp, ok := l.(deadliner)
 	if !ok {
 		return nil, fmt.Errorf("serve the API on %s: its Accept cannot be interrupted", l.Addr())
 	}
 	s := &Server{api: a, guests: newGuests()}
 	var err error
-	if s.door, err = newDoor(tcp, s.guests); err != nil {
+	if s.door, err = newDoor(tcp, left, s.guests); err != nil {
 		return nil, fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
 	}
 	conf = conf.Clone()
@@ -100,7 +101,23 @@ func (s *Server) Unpark() error { return s.door.unpark() }
 // stays open.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.LameDuck()
+	return s.end(ctx, s.Park())
+}
+
+// Leave is Shutdown for whoever serves on the listener next: connections from which
+// nothing was read are not waited for, but answered, for NewServer. An error does
+// not make them worth less.
+func (s *Server) Leave(ctx context.Context) ([]net.Conn, error) {
+	s.LameDuck()
 	err := s.Park()
+	s.guests.leave()
+	left := s.door.takeLeft()
+	err = s.end(ctx, err)
+	return append(left, s.guests.takeLeft()...), err
+}
+
+// end is all of Shutdown behind the parking, which ended with err.
+func (s *Server) end(ctx context.Context, err error) error {
 	left, late := settle(ctx, s.guests.inFlight)
 	if late != nil {
 		late = fmt.Errorf("shut the API down: %d connections were cut: %w", left, late)

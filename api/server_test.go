@@ -16,15 +16,19 @@ import (
 	"time"
 )
 
-// leave takes a server off its listener in the order that loses nothing.
-func leave(t *testing.T, s *Server) {
+// leave takes a server off its listener in the order that loses nothing, and
+// answers the connections for the next one.
+func leave(t *testing.T, s *Server) []net.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	s.LameDuck()
-	if err := errors.Join(s.Quiet(ctx), s.Park(), s.Shutdown(ctx)); err != nil {
+	err := errors.Join(s.Quiet(ctx), s.Park())
+	left, late := s.Leave(ctx)
+	if err := errors.Join(err, late); err != nil {
 		t.Errorf("leave: %v", err)
 	}
+	return left
 }
 
 // caller asks one thing again and again, and never the same thing twice because
@@ -35,13 +39,14 @@ type caller struct {
 	fresh bool
 	text  string
 	pace  time.Duration // from one request to the next
+	shy   time.Duration // from connecting to the first byte
 	conn  *raw
 	count atomic.Int64
 }
 
 func (c *caller) once() (err error) {
 	if c.conn == nil {
-		if c.conn, err = c.site.dial(); err != nil {
+		if c.conn, err = c.site.dialShy(c.shy); err != nil {
 			return fmt.Errorf("connect: %w", err)
 		}
 	}
@@ -76,6 +81,9 @@ func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
 	callers := make([]*caller, 8)
 	for i := range callers {
 		c := &caller{site: s, fresh: i%2 == 0, text: texts[i/2%2], pace: []time.Duration{1, 30 * time.Millisecond}[i/4]}
+		if i == 7 {
+			c.fresh, c.shy = true, 2*silentAfter
+		}
 		callers[i] = c
 		group.Go(func() {
 			tick := time.NewTicker(c.pace)
@@ -89,22 +97,65 @@ func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
 		})
 	}
 	now := s.serve(t, m.API)
+	handed := 0
 	for range 12 {
 		was := make([]int64, len(callers))
 		for i, c := range callers {
 			was[i] = c.count.Load()
 		}
 		eventually(t, "every caller to be served", func() bool {
-			return t.Failed() || !slices.ContainsFunc(callers, func(c *caller) bool { return c.count.Load() < was[slices.Index(callers, c)]+5 })
+			return t.Failed() || !slices.ContainsFunc(callers, func(c *caller) bool {
+				return c.shy == 0 && c.count.Load() < was[slices.Index(callers, c)]+5
+			})
 		})
-		leave(t, now)
+		left := leave(t, now)
+		handed += len(left)
 		now.Recover() // the API is of the next server
-		now = s.serve(t, m.API)
+		now = s.serve(t, m.API, left...)
 	}
 	over.Store(true)
 	group.Wait()
 	for i, c := range callers {
 		t.Logf("caller %d: %d answers", i, c.count.Load())
+	}
+	if handed == 0 {
+		t.Error("no connection was handed on")
+	}
+}
+
+// However long a client takes to say its first word, the next server hears it.
+func TestAConnectionThatSaidNothingIsServedByTheNext(t *testing.T) {
+	m := readyMember(t)
+	s := newSite(t)
+	srv := s.serve(t, m.API)
+	tcp, err := net.Dial("tcp", s.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	accepted := func(srv *Server) {
+		t.Helper()
+		eventually(t, "the connection to be accepted", func() bool {
+			return srv.guests.count(func(n *guest) bool { return n.reading }) == 1
+		})
+	}
+	for range 3 {
+		accepted(srv)
+		left := leave(t, srv)
+		if len(left) != 1 {
+			t.Fatalf("%d connections are left", len(left))
+		}
+		srv.Recover()
+		srv = s.serve(t, m.API, left...)
+	}
+	accepted(srv)
+	c := tls.Client(tcp, &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1"})
+	if _, err := io.WriteString(c, request("GET", "/healthz", "", "\r\n")); err != nil {
+		t.Fatalf("the handshake: %v", err)
+	}
+	head := make([]byte, 15)
+	if _, err := io.ReadFull(c, head); err != nil || string(head) != "HTTP/1.1 200 OK" {
+		t.Errorf("answer %q, %v", head, err)
 	}
 }
 
@@ -247,7 +298,7 @@ func TestWhatComesWhileParkedIsServedByTheNext(t *testing.T) {
 func TestAServerThatServesTooLateLeavesTheListenerAlone(t *testing.T) {
 	m := readyMember(t)
 	s := newSite(t)
-	srv, err := NewServer(s.listener, s.tls, m.API, m.log)
+	srv, err := NewServer(s.listener, nil, s.tls, m.API, m.log)
 	if err != nil {
 		t.Fatal(err)
 	}

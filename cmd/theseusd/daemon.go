@@ -29,6 +29,7 @@ const (
 	inheritAPI  = "api"
 	inheritRaft = "raft"
 	inheritLock = "lock"
+	inheritLeft = "left-" // and a number: a connection that nothing was read from
 )
 
 // daemon is everything that one serving process holds, from the bottom floor up.
@@ -42,6 +43,7 @@ type daemon struct {
 	lockFile     *os.File
 	apiListener  net.Listener
 	raftListener net.Listener
+	left         []net.Conn // by the server, for the next image
 	keys         *cluster.Keys
 	api          *api.API
 	server       *api.Server
@@ -157,8 +159,12 @@ func (d *daemon) openAPI(context.Context) (err error) {
 		return err
 	}
 	d.api = api.New(d.log)
+	left, err := d.inherited.Conns(inheritLeft)
+	if err != nil {
+		d.log.Warn("take over the connections that nothing was read from", "error", err)
+	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.keys.ServerCertificate}
-	if d.server, err = api.NewServer(d.apiListener, conf, d.api, d.log); err != nil {
+	if d.server, err = api.NewServer(d.apiListener, left, conf, d.api, d.log); err != nil {
 		return err
 	}
 	d.served = make(chan error, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -13,6 +14,10 @@ import (
 
 // parkLimit is how long requests in flight may take once accepting is parked.
 const parkLimit = time.Second
+
+// leftLimit is how many connections are passed on at most: their list is a variable
+// of the environment.
+const leftLimit = 1000
 
 // LameDuck keeps serving but asks clients to come back on new connections.
 func (d *daemon) LameDuck() { d.server.LameDuck() }
@@ -47,13 +52,14 @@ func (d *daemon) Reexec(_ context.Context, swap func() error) error {
 	return d.lastResort(d.exec(leader))
 }
 
-// park ends everything that this image holds but its listening sockets and the
-// lock on the data directory.
+// park ends everything that this image holds but its listening sockets, the
+// connections on which nobody has said anything yet, and the lock on the data
+// directory.
 func (d *daemon) park() error {
 	d.server.Park()
 	ctx, cancel := context.WithTimeout(context.Background(), parkLimit)
 	defer cancel()
-	if err := d.server.Shutdown(ctx); err != nil {
+	if err := d.leave(ctx); err != nil {
 		d.log.Warn("requests in flight were cut", "error", err)
 	}
 	if err := d.node.Park(); err != nil {
@@ -65,20 +71,30 @@ func (d *daemon) park() error {
 	return d.store.Close()
 }
 
+// leave ends serving; with --restart exit there is nobody to leave connections to.
+func (d *daemon) leave(ctx context.Context) (err error) {
+	if d.Restart == restartExit {
+		return d.server.Shutdown(ctx)
+	}
+	d.left, err = d.server.Leave(ctx)
+	return err
+}
+
 // exec makes this process the image at the path of the binary; with --restart
 // exit it ends instead, for its supervisor to start that image.
 func (d *daemon) exec(leader string) error {
 	if d.Restart == restartExit {
 		d.yield()
 	}
-	return binary.Exec(d.own.Path, binary.Handover{
-		Files: map[string]syscall.Conn{
-			inheritAPI:  d.apiListener.(syscall.Conn),
-			inheritRaft: d.raftListener.(syscall.Conn),
-			inheritLock: d.lockFile,
-		},
-		Leader: leader,
-	})
+	files := map[string]syscall.Conn{
+		inheritAPI:  d.apiListener.(syscall.Conn),
+		inheritRaft: d.raftListener.(syscall.Conn),
+		inheritLock: d.lockFile,
+	}
+	for i, c := range d.left[:min(len(d.left), leftLimit)] {
+		files[inheritLeft+strconv.Itoa(i)] = c.(syscall.Conn)
+	}
+	return binary.Exec(d.own.Path, binary.Handover{Files: files, Leader: leader})
 }
 
 // yield ends this process and does not come back.

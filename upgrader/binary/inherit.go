@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,6 +67,24 @@ func (i *Inheritance) Listener(name string) (net.Listener, error) {
 		return nil, fmt.Errorf("inherit %q: %w", name, err)
 	}
 	return l, nil
+}
+
+// Conns are the inherited connections whose names begin with prefix. They can be
+// taken once. One that cannot be taken over is closed, and does not keep the others.
+func (i *Inheritance) Conns(prefix string) (conns []net.Conn, err error) {
+	for name := range i.files {
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		f := i.File(name)
+		c, bad := net.FileConn(f) // works on a copy
+		if bad = errors.Join(bad, f.Close()); c == nil {
+			err = errors.Join(err, fmt.Errorf("inherit %q: %w", name, bad))
+			continue
+		}
+		conns = append(conns, c)
+	}
+	return conns, err
 }
 
 // File is the inherited file of this name, or nil. It can be taken once.
