@@ -69,7 +69,7 @@ func TestAnUploadThroughAMemberThatIsStoppedGoesOnThroughAnotherWithoutAByteSent
 		t.Errorf("%d bytes of %d were sent twice", twice, size)
 	}
 	for _, m := range c.Members {
-		if got := must[Status](t)(c.Status(ctx, m)); got.Status != "staged" {
+		if got := must[Status](t)(c.UpToDate(ctx, m)); got.Status != "staged" {
 			t.Errorf("%s shows %+v", m.Name, got)
 		}
 		check(t, Until(ctx, m.Name+" to drop what was cut", func() (bool, error) {
@@ -108,7 +108,7 @@ func TestAnUploadOutlivesAKillAndChangesOfLeader(t *testing.T) {
 	check(t, c.Transfer(ctx, first))
 	check(t, c.Transfer(ctx, leader))
 	check(t, g.Wait())
-	if s := must[Status](t)(c.Status(ctx, first)); s.Status != "staged" {
+	if s := must[Status](t)(c.UpToDate(ctx, first)); s.Status != "staged" {
 		t.Errorf("%+v", s)
 	}
 

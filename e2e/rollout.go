@@ -101,6 +101,14 @@ func (c *Cluster) Status(ctx context.Context, m *Member) (Status, error) {
 	return p.Params, err
 }
 
+// UpToDate is Status, as new as the cluster was at the call: what was asked for
+// through another member shows.
+func (c *Cluster) UpToDate(ctx context.Context, m *Member) (Status, error) {
+	var p struct{ Params Status }
+	err := c.Get(ctx, m, statusPath+"?consistent=true", &p)
+	return p.Params, err
+}
+
 // staleAfter is how long one question may take while an upgrade is followed.
 const staleAfter = 2 * time.Second
 

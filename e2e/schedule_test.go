@@ -111,12 +111,12 @@ func history(t *testing.T, c *Cluster, first, second Status) {
 	ctx := within(t)
 	const path = "/api/v3/system/upgrade/history"
 	var all []past
-	check(t, c.Get(ctx, c.Members[1], path, &all))
+	check(t, c.Get(ctx, c.Members[1], path+"?consistent=true", &all))
 	if len(all) != 2 || all[0].Status != "finished" || !all[0].Completed || all[1].Status != "failed" || all[1].Final != first.Final {
 		t.Fatalf("the history is %+v", all)
 	}
 	var one past
-	check(t, c.Get(ctx, c.Members[2], path+"/"+all[0].ID, &one))
+	check(t, c.Get(ctx, c.Members[2], path+"/"+all[0].ID+"?consistent=true", &one))
 	if !slices.Equal(one.Transcript, second.Transcript) || len(one.Members) != 3 || one.Took != all[0].Took {
 		t.Errorf("the history tells of the last one: %+v", one)
 	}

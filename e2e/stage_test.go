@@ -32,7 +32,7 @@ func TestAnArchiveCanBeStagedAndClearedThroughEachMember(t *testing.T) {
 		check(t, err)
 		refused(t, second, http.StatusConflict, "staged", "unstage")
 		for _, n := range c.Members {
-			s := must[Status](t)(c.Status(ctx, n))
+			s := must[Status](t)(c.UpToDate(ctx, n))
 			if s.Status != "staged" || s.To != "1.1.0" {
 				t.Errorf("%s shows %+v", n.Name, s)
 			}
