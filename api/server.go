@@ -105,13 +105,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Leave is Shutdown for whoever serves on the listener next: connections from which
-// nothing was read are not waited for, but answered, for NewServer. An error does
-// not make them worth less.
+// nothing was read are answered, for NewServer. They are waited for all the same: an
+// image of an earlier build does not know what to do with them. An error does not
+// make them worth less.
 func (s *Server) Leave(ctx context.Context) ([]net.Conn, error) {
 	s.LameDuck()
 	err := s.Park()
-	s.guests.leave()
 	left := s.door.takeLeft()
+	soon, cancel := context.WithTimeout(ctx, silentAfter)
+	defer cancel()
+	settle(soon, s.guests.inFlight) // end waits for what is left of them
+	s.guests.leave()
 	err = s.end(ctx, err)
 	return append(left, s.guests.takeLeft()...), err
 }

@@ -82,7 +82,7 @@ func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
 	for i := range callers {
 		c := &caller{site: s, fresh: i%2 == 0, text: texts[i/2%2], pace: []time.Duration{1, 30 * time.Millisecond}[i/4]}
 		if i == 7 {
-			c.fresh, c.shy = true, 2*silentAfter
+			c.fresh, c.shy = true, 3*silentAfter
 		}
 		callers[i] = c
 		group.Go(func() {
