@@ -104,7 +104,7 @@ func deeds() map[Op]deed {
 		OpUpgradeStop:     onCluster(func(c UpgradeRef) string { return c.Note }),
 		OpUpgradeComplete: onCluster(func(c UpgradeComplete) string { return c.Note }),
 		OpUpgradeClear:    onCluster(func(c UpgradeRef) string { return c.Note }),
-		OpJobMake:         onCluster(func(c JobMake) string { return "made job " + c.ID }),
+		OpJobMake:         onCluster(func(c JobMake) string { return fmt.Sprintf("made job %s (%s)", c.Action, c.ID) }),
 		OpJobTrigger:      onCluster(wordsOfJob),
 		OpJobCancel:       onCluster(wordsOfJob),
 		OpJobPace:         onCluster(func(c JobPace) string { return fmt.Sprintf("job %s: %s", c.ID, c.Note) }),

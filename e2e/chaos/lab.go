@@ -110,13 +110,17 @@ func (l *lab) archive(ctx context.Context, b e2e.Build) (string, error) {
 	return l.pack(ctx, dir, b.Version)
 }
 
+// tools are what packages are made with.
+func (l *lab) tools(ctx context.Context) (cli, key string, err error) {
+	if cli, err = l.cli(ctx); err == nil {
+		key, err = l.key(ctx)
+	}
+	return cli, key, err
+}
+
 // moving is a signed package of b that brings a migration.
 func (l *lab) moving(ctx context.Context, b e2e.Build, name string) (string, error) {
-	cli, err := l.cli(ctx)
-	if err != nil {
-		return "", err
-	}
-	key, err := l.key(ctx)
+	cli, key, err := l.tools(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -124,11 +128,7 @@ func (l *lab) moving(ctx context.Context, b e2e.Build, name string) (string, err
 }
 
 func (l *lab) pack(ctx context.Context, dir, version string) (string, error) {
-	cli, err := l.cli(ctx)
-	if err != nil {
-		return "", err
-	}
-	key, err := l.key(ctx)
+	cli, key, err := l.tools(ctx)
 	if err != nil {
 		return "", err
 	}
