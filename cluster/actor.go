@@ -29,7 +29,10 @@ func (n *Node) Note(ctx context.Context, what string) error {
 	if err != nil || !some {
 		return err
 	}
-	_, err = n.Propose(ctx, store.NewAct(a, what))
+	answer, err := n.Propose(ctx, store.NewAct(a, what))
+	if err == nil {
+		err = answer.Err()
+	}
 	return err
 }
 
