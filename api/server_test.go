@@ -123,6 +123,19 @@ func TestS3NoRequestIsLostWhenTheServerIsExchanged(t *testing.T) {
 	}
 }
 
+// firstRequest is the first word on a connection, and has to be answered.
+func (s *site) firstRequest(t *testing.T, tcp net.Conn) {
+	t.Helper()
+	c := tls.Client(tcp, &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1"})
+	if _, err := io.WriteString(c, request("GET", "/healthz", "", "\r\n")); err != nil {
+		t.Fatalf("the handshake: %v", err)
+	}
+	head := make([]byte, 15)
+	if _, err := io.ReadFull(c, head); err != nil || string(head) != "HTTP/1.1 200 OK" {
+		t.Errorf("answer %q, %v", head, err)
+	}
+}
+
 // However long a client takes to say its first word, the next server hears it.
 func TestAConnectionThatSaidNothingIsServedByTheNext(t *testing.T) {
 	m := readyMember(t)
@@ -149,14 +162,7 @@ func TestAConnectionThatSaidNothingIsServedByTheNext(t *testing.T) {
 		srv = s.serve(t, m.API, left...)
 	}
 	accepted(srv)
-	c := tls.Client(tcp, &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1"})
-	if _, err := io.WriteString(c, request("GET", "/healthz", "", "\r\n")); err != nil {
-		t.Fatalf("the handshake: %v", err)
-	}
-	head := make([]byte, 15)
-	if _, err := io.ReadFull(c, head); err != nil || string(head) != "HTTP/1.1 200 OK" {
-		t.Errorf("answer %q, %v", head, err)
-	}
+	s.firstRequest(t, tcp)
 }
 
 func TestALameDuckEndsEveryConnectionAfterItsAnswer(t *testing.T) {
@@ -246,14 +252,7 @@ func TestShutdownWaitsForTheFirstRequestOfANewConnection(t *testing.T) {
 	}
 	down := make(chan error, 1)
 	go func() { down <- srv.Shutdown(context.Background()) }()
-	c := tls.Client(tcp, &tls.Config{RootCAs: s.trust, ServerName: "127.0.0.1"})
-	if _, err := io.WriteString(c, request("GET", "/healthz", "", "\r\n")); err != nil {
-		t.Fatalf("the handshake: %v", err)
-	}
-	head := make([]byte, 15)
-	if _, err := io.ReadFull(c, head); err != nil || string(head) != "HTTP/1.1 200 OK" {
-		t.Errorf("answer %q, %v", head, err)
-	}
+	s.firstRequest(t, tcp)
 	if err := <-down; err != nil {
 		t.Errorf("shut down: %v", err)
 	}

@@ -54,6 +54,18 @@ func (m *member) deaths(want int, putBack bool) {
 	}
 }
 
+// falls has the watcher judge so many deaths, the first ones of the attempt.
+func (m *member) falls(times int) {
+	m.t.Helper()
+	a, _, err := m.own.Attempt()
+	for n := 0; n < times && err == nil; n++ {
+		_, _, err = m.own.judge(a, n, "it fell")
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 func (m *member) at(want string) {
 	m.t.Helper()
 	if at := image(m.t, m.path); at != want {
@@ -133,15 +145,7 @@ func TestADeathCountsThoughItsWatcherDiedBeforeTheVerdict(t *testing.T) {
 // executable, and nobody has said so.
 func TestPuttingBackIsFinishedAtTheNextStart(t *testing.T) {
 	m, _ := supervised(t, "good 2")
-	a, _, err := m.own.Attempt()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 3 {
-		if _, _, err := m.own.judge(a, n, "it fell"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.falls(3)
 	if err := m.own.Restore(); err != nil {
 		t.Fatal(err)
 	}
@@ -157,15 +161,7 @@ func TestDeathsBeforeTheSwapAreNoVerdictAtTheNextStart(t *testing.T) {
 	if err := m.own.Restore(); err != nil {
 		t.Fatal(err)
 	}
-	a, _, err := m.own.Attempt()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range 3 {
-		if _, _, err := m.own.judge(a, n, "it fell"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.falls(3)
 	m.heal()
 	m.deaths(3, false)
 }
