@@ -82,7 +82,7 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, v *visit, status int
 	if a.draining.Load() {
 		h.Set("Connection", "close")
 	}
-	if v.body != nil && !v.body.ended {
+	if v.body != nil && v.body.unread() {
 		// Whoever still sends is answered and hung up on: the rest of the body
 		// must not be taken for a request, nor read for ever.
 		h.Set("Connection", "close")

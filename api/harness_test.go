@@ -116,9 +116,9 @@ type script struct {
 	err     error
 	got     []byte // the last body
 	by      string
-	in      upgrader.Upload            // the last
-	upload  func(body io.Reader) error // takes the place of reading an upload whole
-	asked   int                        // for the status
+	in      upgrader.Upload                                 // the last
+	upload  func(ctx context.Context, body io.Reader) error // takes the place of reading an upload whole
+	asked   int                                             // for the status
 	issues  []string
 	report  model.CheckReport
 
@@ -172,9 +172,9 @@ func (s *script) Restore(_ context.Context, body io.Reader, by string) (r model.
 
 func (s *script) VerifyAll(context.Context) (model.VerifyReport, error) { return s.verified, s.err }
 
-func (s *script) Stage(_ context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error) {
+func (s *script) Stage(ctx context.Context, in upgrader.Upload) (model.BlobInfo, upgrader.Outcome, error) {
 	if s.upload != nil {
-		return model.BlobInfo{}, 0, s.upload(in.Body)
+		return model.BlobInfo{}, 0, s.upload(ctx, in.Body)
 	}
 	raw, err := io.ReadAll(in.Body)
 	s.mu.Lock()

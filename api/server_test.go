@@ -319,7 +319,7 @@ func TestShutdownSaysWhatItCut(t *testing.T) {
 	m := readyMember(t)
 	s := newSite(t)
 	started, ended := make(chan struct{}), make(chan error, 1)
-	m.upgrader.upload = func(body io.Reader) error {
+	m.upgrader.upload = func(_ context.Context, body io.Reader) error {
 		close(started)
 		_, err := io.Copy(io.Discard, body)
 		ended <- err
@@ -347,68 +347,5 @@ func TestHTTP2IsNotSpoken(t *testing.T) {
 	s.serve(t, readyMember(t).API)
 	if got := s.mustDial(t).ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 		t.Errorf("negotiated %q", got)
-	}
-}
-
-func TestAnUploadRefusedEarlyIsAnsweredAndHungUpOn(t *testing.T) {
-	s := newSite(t)
-	m := readyMember(t)
-	s.serve(t, m.API)
-	begun := strings.Repeat("x", 10000)
-	for name, text := range map[string]string{
-		"length":  request("POST", "/api/v3/system/upgrade/stage", "", "Content-Length: 60000000\r\n\r\n"+begun),
-		"chunked": request("POST", "/api/v3/system/upgrade/stage", "", "Transfer-Encoding: chunked\r\n\r\n10000\r\n"+begun),
-		// One that asks sends nothing before it is told to: the server may hang up at once.
-		"asking": request("POST", "/api/v3/system/upgrade/stage", "", "Expect: 100-continue\r\nContent-Length: 60000000\r\n\r\n"),
-	} {
-		c := s.mustDial(t)
-		if err := c.send(text); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		r, body, err := c.receive("POST")
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if r.StatusCode != 401 || !r.Close {
-			t.Errorf("%s: %d, close %v", name, r.StatusCode, r.Close)
-		}
-		checkShape(t, name, r, body)
-		if rest, err := io.ReadAll(c.in); len(rest) > 0 {
-			t.Errorf("%s: went on with %q, %v", name, rest, err)
-		}
-	}
-}
-
-func TestAConnectionGoesOnAfterARequestThatWasReadWhole(t *testing.T) {
-	s := newSite(t)
-	m := readyMember(t)
-	s.serve(t, m.API)
-	c := s.mustDial(t)
-	for i, want := range []int{201, 409, 409} {
-		if err := c.send(request("POST", "/api/v3/profiles", m.basic, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(sent), sent))); err != nil {
-			t.Fatal(err)
-		}
-		r, body, err := c.receive("POST")
-		if err != nil || r.StatusCode != want || r.Close {
-			t.Fatalf("request %d: %v, %s, %v", i, r, body, err)
-		}
-		if r.ContentLength != int64(len(body)) || len(r.TransferEncoding) > 0 {
-			t.Errorf("length %d of %d", r.ContentLength, len(body))
-		}
-	}
-}
-
-func TestAnUploadThatStandsStillIsGivenUp(t *testing.T) {
-	s := newSite(t)
-	m := readyMember(t)
-	m.idle = 50 * time.Millisecond
-	s.serve(t, m.API)
-	c := s.mustDial(t)
-	if err := c.send(request("POST", "/api/v3/profiles", m.basic, "Content-Length: 1000\r\n\r\nthe beginning")); err != nil {
-		t.Fatal(err)
-	}
-	r, body, err := c.receive("POST")
-	if err != nil || r.StatusCode != 400 || !r.Close || !strings.Contains(string(body), "nothing came for 50ms") {
-		t.Errorf("%v %s %v", r, body, err)
 	}
 }

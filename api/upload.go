@@ -3,12 +3,10 @@ package api
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 
 	"github.com/theseusd/theseus/model"
 	"github.com/theseusd/theseus/upgrader"
@@ -62,8 +60,8 @@ func (a *API) upload(r *http.Request) (up upgrader.Upload, err error) {
 	if up.Digest, err = digestParam(query); err != nil {
 		return up, err
 	}
-	if up.Digest != "" {
-		up.Body = leaving{r.Body, &a.draining}
+	if b := visitOf(r).body; b != nil && up.Digest != "" {
+		go b.endWith(r.Context(), &a.draining)
 	}
 	said := r.Header.Get("Content-Range")
 	if said == "" {
@@ -130,20 +128,6 @@ func parseRange(said string) (*upgrader.Part, int64, error) {
 		return bad("ends after the end")
 	}
 	return &upgrader.Part{From: int64(from), Until: int64(to) + 1}, int64(total), nil
-}
-
-// leaving is the body of an upload that can be resumed: it ends when this member
-// is about to stop, so that the client goes on elsewhere at once.
-type leaving struct {
-	io.Reader
-	draining *atomic.Bool
-}
-
-func (l leaving) Read(p []byte) (int, error) {
-	if l.draining.Load() {
-		return 0, model.Problemf(model.Unavailable, "this member is stopping: what has come is kept; go on through another one, or through this one when it is back")
-	}
-	return l.Reader.Read(p)
 }
 
 // gapRefused is the answer to a part that does not begin where the upload ends.

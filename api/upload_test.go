@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -45,7 +46,7 @@ func TestAPartIsReadFromItsHeader(t *testing.T) {
 
 func TestAPartThatCannotBeReadIsRefusedByName(t *testing.T) {
 	m := readyMember(t)
-	m.upgrader.upload = func(io.Reader) error { return errors.New("it was read") }
+	m.upgrader.upload = func(context.Context, io.Reader) error { return errors.New("it was read") }
 	named := "?sha256=" + someDigest
 	for _, c := range []struct{ query, span, word string }{
 		{"", "bytes 0-4/5", "sha256"},
@@ -87,17 +88,6 @@ func TestHowMuchHasComeIsAskedByDigest(t *testing.T) {
 	m.want(t, "GET", stagePath, "", 400, "")
 	m.upgrader.err = model.Problemf(model.NotFound, "nobody has any of it")
 	m.want(t, "GET", stagePath+"?sha256="+someDigest, "", 404, "")
-}
-
-func TestAMemberThatStopsEndsWhatCanBeResumedAndNothingElse(t *testing.T) {
-	m := readyMember(t)
-	m.upgrader.upload = func(body io.Reader) error {
-		m.draining.Store(true)
-		_, err := io.ReadAll(body)
-		return err
-	}
-	m.want(t, "POST", stagePath+"?sha256="+someDigest, "bytes", 503, "")
-	m.want(t, "POST", stagePath, "bytes", 200, "")
 }
 
 func TestTheSingleStepAnswersAsStageDoes(t *testing.T) {

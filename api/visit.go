@@ -5,12 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -107,32 +105,6 @@ func remoteHost(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
-}
-
-// uploadIdle is how long a body may stand still. There is no limit on the whole:
-// an archive may be large and the line slow.
-const uploadIdle = 60 * time.Second
-
-// body is a request's body under a deadline for each read, and knows whether it
-// was read to its end.
-type body struct {
-	io.ReadCloser
-	control *http.ResponseController
-	idle    time.Duration
-	ended   bool
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	if b.ended {
-		return 0, io.EOF // a deadline set now would end the request itself
-	}
-	b.control.SetReadDeadline(time.Now().Add(b.idle))
-	n, err := b.ReadCloser.Read(p)
-	b.ended = errors.Is(err, io.EOF)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = model.Problemf(model.Malformed, "receive the request: nothing came for %s", b.idle)
-	}
-	return n, err
 }
 
 // methods are those that a path has.

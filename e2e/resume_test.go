@@ -54,8 +54,9 @@ func TestAnUploadThroughAMemberThatIsStoppedGoesOnThroughAnotherWithoutAByteSent
 	size := sizeOf(t, file)
 	first, second := followers(t, c)[0], followers(t, c)[1]
 
-	s := cutAt(t, c, first, file, digest, size*2/5)
+	s := cutAt(t, c, first, file, digest, size*2/5/batch*batch+1<<16)
 	check(t, first.Stop(ctx))
+	refused(t, must[Answer](t)(s.Answer()), http.StatusServiceUnavailable, "what has come is kept")
 	check(t, s.Cut())
 	check(t, first.Start())
 	check(t, first.AwaitReady(ctx))
