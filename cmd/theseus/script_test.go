@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 }
 
 func serveAnswers(e *testscript.Env) error {
+	e.Setenv("GORACE", os.Getenv("GORACE"))
 	if _, err := os.Stat(filepath.Join(e.WorkDir, "answers")); err != nil {
 		return nil
 	}
