@@ -72,11 +72,7 @@ func (p Plan) member(i int) (*Member, error) {
 	if p.TrustedKey != "" {
 		m.Args = []string{"--trusted-key", p.TrustedKey}
 	}
-	var err error
-	if m.API, err = address(host, p.APIPort); err != nil {
-		return nil, err
-	}
-	if m.Raft, err = address(host, 0); err != nil {
+	if err := m.settle(host, p.APIPort); err != nil {
 		return nil, err
 	}
 	if err := m.install(p.Bin); err != nil || p.Prepare == nil {
@@ -177,6 +173,17 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	var errs []error
 	for _, m := range c.Members {
 		errs = append(errs, m.Kill(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Close stops c for good: what was kept for its members is free again.
+func (c *Cluster) Close(ctx context.Context) error {
+	errs := []error{c.Stop(ctx)}
+	for _, m := range c.Members {
+		for _, port := range m.ports {
+			errs = append(errs, port.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

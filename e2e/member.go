@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,6 +29,8 @@ type Member struct {
 	User *syscall.Credential // nil: who runs the harness
 	// Under is a command that becomes the daemon, such as one that enters a namespace.
 	Under []string
+
+	ports []*os.File // kept for it
 }
 
 // Bin is the directory of its binaries, Data its data directory.
@@ -42,6 +45,25 @@ func (m *Member) Log() string { return filepath.Join(m.Dir, "log") }
 
 // Endpoint is the URL of its API.
 func (m *Member) Endpoint() string { return "https://" + m.API }
+
+// settle gives m its addresses on host. An apiPort of 0 is a free one.
+func (m *Member) settle(host string, apiPort int) error {
+	raft, err := reserve(host)
+	if err != nil {
+		return err
+	}
+	m.Raft, m.ports = raft.Name(), []*os.File{raft}
+	if apiPort != 0 {
+		m.API = net.JoinHostPort(host, strconv.Itoa(apiPort))
+		return nil
+	}
+	api, err := reserve(host)
+	if err != nil {
+		return err
+	}
+	m.API, m.ports = api.Name(), append(m.ports, api)
+	return nil
+}
 
 // install gives m its directories and its own copy of the binaries in from.
 func (m *Member) install(from string) error {

@@ -128,7 +128,7 @@ func end(t *testing.T, c *Cluster, dir string) {
 			t.Logf("the end of the log of %s:\n%s", m.Name, m.LogTail(40))
 		}
 	}
-	if err := c.Stop(ctx); err != nil {
+	if err := c.Close(ctx); err != nil {
 		t.Errorf("stop the cluster: %v", err)
 	}
 	if err := os.RemoveAll(dir); err != nil {

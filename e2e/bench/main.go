@@ -113,7 +113,7 @@ func (b *bench) with(ctx context.Context, size int, do func(*e2e.Cluster) error)
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		err = errors.Join(err, c.Stop(end), os.RemoveAll(dir))
+		err = errors.Join(err, c.Close(end), os.RemoveAll(dir))
 	}()
 	if err != nil {
 		return err

@@ -384,7 +384,7 @@ func (t *trial) leave(r *result, keep string) (err error) {
 	defer cancel()
 	if t.c != nil {
 		t.resumeAll()
-		err = t.c.Stop(ctx)
+		err = t.c.Close(ctx)
 		if len(r.wrong) > 0 || t.allLogs {
 			r.logs = keep
 			err = errors.Join(err, t.keepLogs(keep))

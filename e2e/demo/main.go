@@ -159,7 +159,7 @@ func (d *demo) close(ctx context.Context, keep bool, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if stop := d.cluster.Stop(ctx); stop != nil || err != nil {
+	if stop := d.cluster.Close(ctx); stop != nil || err != nil {
 		return errors.Join(err, stop)
 	}
 	return os.RemoveAll(d.dir)
