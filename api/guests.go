@@ -13,6 +13,7 @@ const (
 	idleGrace   = 250 * time.Millisecond // but each gets so long to send a request once the drain began
 	justIdle    = 10 * time.Millisecond
 	silentAfter = 500 * time.Millisecond // a new connection that has said nothing for so long says nothing soon
+	greetLimit  = time.Second            // but one that has begun may be slow: it cannot be left to the next server
 )
 
 // guests are the connections that are open, from the moment they are accepted
@@ -207,12 +208,19 @@ func (g *guests) inFlight(now time.Time) int {
 			if n.left {
 				return n.reading // for a moment yet
 			}
-			// It waits for us, or is about to speak.
-			return n.spoke() && !n.told.After(n.heard) || now.Sub(n.heard) < silentAfter || now.Sub(n.told) < silentAfter
+			return n.about(now)
 		}
 		// A request that came right behind the last answer may lie in the TLS layer.
 		return n.speaking() || n.state == http.StateIdle && now.Sub(n.since) < justIdle
 	})
+}
+
+// about says that a new connection waits for us, or is about to speak.
+func (n *guest) about(now time.Time) bool {
+	if !n.spoke() {
+		return now.Sub(n.arrived) < silentAfter
+	}
+	return !n.told.After(n.heard) || now.Sub(n.heard) < greetLimit || now.Sub(n.told) < greetLimit
 }
 
 // speaking says that bytes came since the connection became idle.

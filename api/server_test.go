@@ -235,6 +235,30 @@ func TestQuietWaitsForTheConnectionsThatMayStillBeUsed(t *testing.T) {
 	}
 }
 
+func TestANewConnectionIsWaitedForWhileItMayBeAboutToSpeak(t *testing.T) {
+	came := time.Now()
+	never, later := time.Time{}, came.Add(time.Hour)
+	for _, row := range []struct {
+		what        string
+		heard, told time.Time
+		after       time.Duration // since its last byte, either way
+		want        int
+	}{
+		{"said nothing yet", came, never, silentAfter - 1, 1},
+		{"says nothing", came, never, silentAfter, 0},
+		{"waits for us", later.Add(1), later, time.Hour, 1},
+		{"was answered in the handshake", later, later.Add(1), greetLimit - 1, 1},
+		{"says no more", later, later.Add(1), greetLimit + 1, 0},
+	} {
+		g := newGuests()
+		n := g.welcome(nil)
+		n.arrived, n.heard, n.told = came, row.heard, row.told
+		if got := g.inFlight(row.heard.Add(row.after)); got != row.want {
+			t.Errorf("%s: %d, want %d", row.what, got, row.want)
+		}
+	}
+}
+
 func TestShutdownWaitsForTheFirstRequestOfANewConnection(t *testing.T) {
 	m := readyMember(t)
 	s := newSite(t)

@@ -12,8 +12,9 @@ import (
 	"github.com/theseusd/theseus/upgrader/binary"
 )
 
-// parkLimit is how long requests in flight may take once accepting is parked.
-const parkLimit = time.Second
+// parkLimit is how long requests in flight may take once accepting is parked. New
+// connections wait as long: it is for one that came just then and is slow.
+const parkLimit = 2 * time.Second
 
 // leftLimit is how many connections are passed on at most: their list is a variable
 // of the environment.
