@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -43,6 +44,7 @@ type Tally struct {
 	Addr     string
 	Requests int
 	Failed   int
+	Unsent   int           // of those that failed: the connection ended before the request went out
 	Failures []Failure     // the first of them
 	First    time.Time     // start of the first request
 	Last     time.Time     // last good answer, or First before there is one
@@ -116,7 +118,7 @@ func (c *Client) once(n int) error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), requestLimit, fmt.Errorf("no answer within %s", requestLimit))
 	defer cancel()
 	if err := c.dial(ctx); err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("connect: %w: %w", errUnsent, err)
 	}
 	a, err := c.conn.Do(ctx, c.Next(n))
 	if err != nil || c.Fresh || a.Close {
@@ -172,6 +174,9 @@ func (c *Client) note(n int, start time.Time, err error) {
 
 // fail counts a failure. The caller holds mu.
 func (c *Client) fail(now time.Time, err error) {
+	if errors.Is(err, errUnsent) {
+		c.t.Unsent++
+	}
 	if c.t.Failed++; c.t.Failed <= keptFailures {
 		c.t.Failures = append(c.t.Failures, Failure{At: now, Client: c.Name, What: err.Error()})
 	}

@@ -103,8 +103,8 @@ func TestARequestWhoseConnectionBreaksIsAFailureAndIsNotSentAgain(t *testing.T) 
 		panic(http.ErrAbortHandler)
 	})
 	got := runFor(t, client(addr, ca), 3)
-	if got.Failed != 3 || received.Load() != 3 {
-		t.Errorf("3 requests: %d failed, %d reached the server", got.Failed, received.Load())
+	if got.Failed != 3 || got.Unsent != 0 || received.Load() != 3 {
+		t.Errorf("3 requests: %d failed, %d of them unsent, %d reached the server", got.Failed, got.Unsent, received.Load())
 	}
 }
 
@@ -167,8 +167,8 @@ func TestRefusedConnectionsAreFailures(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	if got := c.Tally(); got.Failed != got.Requests || len(got.Failures) != keptFailures {
-		t.Errorf("%d refused connections: %d failed, %d kept", got.Requests, got.Failed, len(got.Failures))
+	if got := c.Tally(); got.Failed != got.Requests || got.Unsent != got.Requests || len(got.Failures) != keptFailures {
+		t.Errorf("%d refused connections: %d failed, %d unsent, %d kept", got.Requests, got.Failed, got.Unsent, len(got.Failures))
 	}
 }
 

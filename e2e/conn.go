@@ -34,6 +34,10 @@ type Request struct {
 	Size   int64
 }
 
+// errUnsent is of a request of which the member cannot have got the whole: its
+// connection ended before.
+var errUnsent = errors.New("not sent")
+
 // small says that r goes out in one write, head and body.
 func (r Request) small() bool { return r.Body != nil && r.Size >= 0 && r.Size <= 4<<10 }
 
@@ -105,7 +109,7 @@ func (c *Conn) Do(ctx context.Context, r Request) (Answer, error) {
 
 func (c *Conn) finish(ctx context.Context, r Request, err error) (Answer, error) {
 	if err != nil {
-		return Answer{}, explain(ctx, fmt.Errorf("send: %w", err))
+		return Answer{}, explain(ctx, fmt.Errorf("send: %w: %w", errUnsent, err))
 	}
 	a, err := c.read(r.Method)
 	return a, explain(ctx, err)

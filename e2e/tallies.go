@@ -21,6 +21,15 @@ func (ts Tallies) Failed() (n int) {
 	return n
 }
 
+// Unsent is how many of those that failed had lost their connection before they
+// went out.
+func (ts Tallies) Unsent() (n int) {
+	for _, t := range ts {
+		n += t.Unsent
+	}
+	return n
+}
+
 // Failures are the first failures of each client.
 func (ts Tallies) Failures() (all []Failure) {
 	for _, t := range ts {
