@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 }
 
 func serveAnswers(e *testscript.Env) error {
-	e.Setenv("GORACE", os.Getenv("GORACE"))
+	e.Setenv("GORACE", os.Getenv("GORACE")) // a script's environment is empty
 	if _, err := os.Stat(filepath.Join(e.WorkDir, "answers")); err != nil {
 		return nil
 	}
