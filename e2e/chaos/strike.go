@@ -108,14 +108,20 @@ func (w who) find(ctx context.Context, t *trial) *e2e.Member {
 	return t.c.Members[w.nth]
 }
 
-// harm notes that m does not answer by our doing; mend that it may again. A
-// member that was harmed once may be dead by our doing from then on.
+// harm notes that m does not answer by our doing; mend that it may again.
 func (t *trial) harm(m *e2e.Member, what string) {
+	t.target(m)
 	t.note("%s: %s", m.Name, what)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.targets[m.Name] = true
 	t.down[m.Name] = time.Now()
+}
+
+// target notes that m may be dead by our doing from now on.
+func (t *trial) target(m *e2e.Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.targets[m.Name] = true
 }
 
 func (t *trial) mend(m *e2e.Member) {
@@ -221,9 +227,7 @@ func crash(w who, leader int, rest time.Duration) strike {
 		if !w.leads {
 			m = t.c.Members[(leader+1+w.nth)%size]
 		}
-		t.mu.Lock()
-		t.targets[m.Name] = true
-		t.mu.Unlock()
+		t.target(m)
 		if err := os.Mkdir(filepath.Dir(deathNote(m)), 0o755); err != nil {
 			return err
 		}
@@ -299,7 +303,8 @@ func full(at moment, nth int, dir func(*e2e.Member) string, long time.Duration) 
 			return nil
 		}
 		m := t.c.Members[nth]
-		t.harm(m, "full: "+dir(m))
+		t.target(m) // and not down: until it writes it knows nothing of it
+		t.note("%s: full: %s", m.Name, dir(m))
 		err := fill(dir(m))
 		pass(ctx, long)
 		return errors.Join(err, spare(dir(m)), t.revive(m))
