@@ -92,8 +92,8 @@ func (b *body) late() error {
 }
 
 // endWith ends b when this member is about to stop, so that the client goes on
-// elsewhere, or when ctx is done. What the client has sent by then is
-// taken in first: it is with the kernel, and would have to be sent twice.
+// elsewhere. What has been sent by then is taken in first: it is with the kernel,
+// and would have to be sent twice. It returns when ctx is done at the latest.
 func (b *body) endWith(ctx context.Context, draining *atomic.Bool) {
 	look := time.NewTicker(lookOut)
 	defer look.Stop()

@@ -208,15 +208,15 @@ func (g *guests) inFlight(now time.Time) int {
 			if n.left {
 				return n.reading // for a moment yet
 			}
-			return n.about(now)
+			return n.pending(now)
 		}
 		// A request that came right behind the last answer may lie in the TLS layer.
 		return n.speaking() || n.state == http.StateIdle && now.Sub(n.since) < justIdle
 	})
 }
 
-// about says that a new connection waits for us, or is about to speak.
-func (n *guest) about(now time.Time) bool {
+// pending says that a new connection waits for us, or is about to speak.
+func (n *guest) pending(now time.Time) bool {
 	if !n.spoke() {
 		return now.Sub(n.arrived) < silentAfter
 	}

@@ -22,7 +22,7 @@ func TestABackgroundMigrationFailsTwiceLosesItsLeaderAndMovesEveryItemOnce(t *te
 	later := archive(t, v120) // which may have to be built
 	load := must[*Load](t)(c.StartLoad(ctx, lookEvery))
 	check(t, c.Staged(ctx, c.Members[0], migrating(t, v110, name)))
-	check(t, c.Run(ctx, c.Members[0], `{"probation":"0s","mode":"background","throttle":4000}`))
+	check(t, c.Run(ctx, c.Members[0], `{"probation":"0s","mode":"background","throttle":6000}`))
 	tr := c.startTrace(ctx)
 	edits, enough := c.startEditor(ctx, &tr.done)
 	until(t, c, c.Members[0], "the upgrade to finish", func(s Status) bool { return s.Status == "finished" })
@@ -140,7 +140,7 @@ func TestAMigrationInModeCompleteHoldsTheWritesOfOthers(t *testing.T) {
 	seeded(t, c)
 	load, held := heldLoad(t, c)
 	check(t, c.Staged(ctx, c.Members[0], migrating(t, v110, name)))
-	check(t, c.Run(ctx, c.Members[0], `{"probation":"0s","throttle":4000}`))
+	check(t, c.Run(ctx, c.Members[0], `{"probation":"0s","throttle":6000}`))
 	tr := c.startTrace(ctx)
 	m := c.Members[0]
 	awaitMigration(t, c, m, name, "the first failure", func(j model.Job) bool { return j.Attempts >= 1 })
