@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const resumable = stagePath + "?sha256=abababababababababababababababababababababababababababababababab"
+var resumable = stagePath + "?sha256=" + someDigest
 
 // begun begins an upload of size bytes with text.
 func (s *site) begun(t *testing.T, m *member, path string, size int, text string) *raw {
